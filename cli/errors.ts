@@ -1,0 +1,93 @@
+/** What every command does with failure: one shape on the terminal, one in JSON, and a documented exit code. */
+
+/** Exit codes of `nexus`, listed in docs/cli.md. */
+export const EXIT = {
+  OK: 0,
+  /** The answer is no: a verdict against, a stage of the demo that misbehaved, a policy test that failed. */
+  REFUSED: 1,
+  /** The command line or an input file is wrong. */
+  USAGE: 2,
+  /** The state directory is locked, corrupted or of another version. Nothing was changed. */
+  STATE: 3,
+  /** The machine lacks something: a compiler, a device, a port. */
+  ENVIRONMENT: 4,
+  /** A defect of nexus itself. */
+  INTERNAL: 70,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** The shape that errors of every room share: a stable code, the cause, and the way out. */
+export interface TypedError extends Error {
+  readonly code: string;
+  readonly remedy: string;
+}
+
+export function isTypedError(error: unknown): error is TypedError {
+  return (
+    error instanceof Error &&
+    typeof (error as Partial<TypedError>).code === 'string' &&
+    typeof (error as Partial<TypedError>).remedy === 'string'
+  );
+}
+
+/** A mistake on the command line or in a file that the command line names. */
+export class UsageError extends Error implements TypedError {
+  readonly code: string;
+  readonly remedy: string;
+  constructor(code: string, message: string, remedy: string) {
+    super(message);
+    this.name = 'UsageError';
+    this.code = code;
+    this.remedy = remedy;
+  }
+}
+
+const STATE_CODE = /^E_(STATE|STORE|LOCK)/;
+const ENVIRONMENT_CODE = /^E_(ENV|NO_COMPILER|NO_DEVICE|PORT|TRANSPORT)/;
+const REFUSED_CODE = /^E_(REFUSED|ROOT_SEALED|VERDICT)/;
+
+export function exitCodeOf(error: unknown): ExitCode {
+  if (!isTypedError(error)) return systemError(error) ? EXIT.ENVIRONMENT : EXIT.INTERNAL;
+  if (STATE_CODE.test(error.code)) return EXIT.STATE;
+  if (ENVIRONMENT_CODE.test(error.code)) return EXIT.ENVIRONMENT;
+  if (REFUSED_CODE.test(error.code)) return EXIT.REFUSED;
+  return EXIT.USAGE;
+}
+
+/** Errors of the operating system (ENOENT, EACCES, EADDRINUSE...) are the user's surroundings, not a defect. */
+function systemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string';
+}
+
+/** Print an error as a person or a program wants it; a stack trace only for a defect of ours. */
+export function reportError(error: unknown, json: boolean): void {
+  if (json) {
+    const { code, message, remedy } = describe(error);
+    process.stdout.write(`${JSON.stringify({ ok: false, error: { code, message, remedy } }, null, 2)}\n`);
+    return;
+  }
+  const { code, message, remedy, stack } = describe(error);
+  process.stderr.write(
+    `nexus: ${code}: ${message}\n${remedy ? `  way out: ${remedy}\n` : ''}${stack ? `${stack}\n` : ''}`,
+  );
+}
+
+function describe(error: unknown): { code: string; message: string; remedy: string; stack?: string } {
+  if (isTypedError(error)) return { code: error.code, message: error.message, remedy: error.remedy };
+  if (systemError(error)) {
+    return {
+      code: error.code ?? 'E_ENV',
+      message: error.message,
+      remedy: 'check that the path or port exists and that you may use it',
+    };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  const stack = error instanceof Error ? error.stack : undefined;
+  return {
+    code: 'E_INTERNAL',
+    message,
+    remedy: 'this is a defect of nexus; please report it with the trace below',
+    ...(stack ? { stack } : {}),
+  };
+}
