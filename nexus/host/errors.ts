@@ -1,0 +1,30 @@
+/** Errors of the host: a code for programs, the cause, and the way out. */
+export type HostErrorCode =
+  /** The host file is malformed. */
+  | 'E_CONFIG'
+  /** An image or manifest cannot be used. */
+  | 'E_IMAGE'
+  | 'E_MANIFEST'
+  /** The state directory is held by another process. */
+  | 'E_STATE_LOCKED'
+  /** The state directory is damaged, or is not one. */
+  | 'E_STATE_CORRUPT'
+  /** The root secret does not open to this build of the nexus under this launch policy. */
+  | 'E_ROOT_SEALED'
+  /** The platform TPM refused or failed. */
+  | 'E_PLATFORM'
+  /** The core refused what the host asked for: a defect or a resource exhausted. */
+  | 'E_CORE_REFUSED'
+  /** The machine lacks what the description asks for. */
+  | 'E_ENVIRONMENT';
+
+export class HostError extends Error {
+  readonly code: HostErrorCode;
+  readonly remedy: string;
+  constructor(code: HostErrorCode, message: string, remedy: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'HostError';
+    this.code = code;
+    this.remedy = remedy;
+  }
+}
