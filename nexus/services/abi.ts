@@ -43,6 +43,8 @@ export const RELAY = {
   LOAD: 4,
   /** payload: a line of the guest's own result, for the demo and for tests. */
   RESULT: 5,
+  /** -> what the root asks this partition to do, in words (`mode` of host.yaml). Not measured; a request, not an order. */
+  MODE: 6,
 } as const;
 
 /** Errors of services, at ERROR_BASE + code; the core's own codes stay below 0x40. */
