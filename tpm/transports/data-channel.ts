@@ -1,0 +1,65 @@
+/**
+ * The data channel: TPM commands as they are (swtpm), or in the simulator's frames. The first four bytes of a frame
+ * tell which, so one port serves both kinds of client: a TPM command starts with its tag (0x8001, 0x8002; 0x00c1 and
+ * up in TPM 1.2), a simulator frame with a number below 0x100.
+ */
+import type { Board } from './board.ts';
+import { type ByteQueue, u32At } from './bytes.ts';
+import type { Outcome, Protocol, Step } from './connection.ts';
+import { bareResponse, MAX_COMMAND, TPM_HEADER, TPM_RC } from './protocol.ts';
+import {
+  commandPortSignal,
+  MAX_SIMULATOR_FRAME,
+  nextSimulatorFrame,
+  simulatorResponse,
+  type TrafficSizes,
+} from './simulator.ts';
+
+export interface DataHost {
+  /** A client asked the server to end. */
+  onShutdown(): void;
+}
+
+/** The protocol of one data connection. */
+export function dataProtocol(board: Board, host: DataHost, sizes: TrafficSizes): Protocol {
+  return {
+    highWater: 2 * MAX_SIMULATOR_FRAME,
+    step(queue) {
+      const head = queue.peek(4);
+      if (!head) return 'incomplete';
+      return u32At(head, 0) < 0x100 ? simulatorStep(board, host, sizes, queue) : rawStep(board, sizes, queue);
+    },
+  };
+}
+
+const badSize: Outcome = { bytes: bareResponse(TPM_RC.COMMAND_SIZE), close: true };
+
+function rawStep(board: Board, sizes: TrafficSizes, queue: ByteQueue): Step {
+  const head = queue.peek(6);
+  if (!head) return 'incomplete';
+  const size = u32At(head, 2);
+  // Where the next command would start is unknown: answer, then close.
+  if (size < TPM_HEADER || size > MAX_COMMAND) return badSize;
+  const command = queue.take(size);
+  if (!command) return 'incomplete';
+  return board.execute(command).then((bytes) => {
+    sizes.record(command, bytes);
+    return { bytes };
+  });
+}
+
+function simulatorStep(board: Board, host: DataHost, sizes: TrafficSizes, queue: ByteQueue): Step {
+  const frame = nextSimulatorFrame(queue);
+  if (frame.kind === 'incomplete') return 'incomplete';
+  if (frame.kind === 'refused') return { close: true };
+  if (frame.kind === 'command') {
+    const { command, locality } = frame;
+    return board.execute(command, locality).then((response) => {
+      sizes.record(command, response);
+      return { bytes: simulatorResponse(response) };
+    });
+  }
+  const answer = commandPortSignal(board, frame.signal, frame.data);
+  if (answer.after === 'stop-server') host.onShutdown();
+  return { ...(answer.bytes ? { bytes: answer.bytes } : {}), close: answer.after !== 'stay' };
+}

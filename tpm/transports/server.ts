@@ -1,0 +1,221 @@
+/** Serving a TPM on sockets: any number of listeners of three kinds around one board. */
+import { chmodSync, unlinkSync } from 'node:fs';
+import { connect, createServer, type Server, Socket } from 'node:net';
+import type { Board } from './board.ts';
+import type { ByteQueue } from './bytes.ts';
+import { u32s } from './bytes.ts';
+import { type Protocol, serveConnection } from './connection.ts';
+import { type ControlHost, controlCommand, nextControlFrame } from './control-channel.ts';
+import { dataProtocol } from './data-channel.ts';
+import { TpmTransportError } from './errors.ts';
+import { type FdReceiver, loadFdReceiver } from './fd-passing.ts';
+import { type Place, placeName } from './place.ts';
+import { MAX_STATE_BLOB, PTM_RES } from './protocol.ts';
+import { nextPlatformSignal, TrafficSizes } from './simulator.ts';
+
+/** `data`: TPM commands, raw or in simulator frames; `control`: swtpm's; `platform`: the simulator's signals. */
+export type Channel = 'data' | 'control' | 'platform';
+
+export interface ServeOptions {
+  readonly listen: readonly { readonly channel: Channel; readonly at: Place }[];
+  /** Connections at once per listener; more are refused. Default 64. */
+  readonly maxConnections?: number;
+  /** Called when a client ends the server (CMD_SHUTDOWN, TPM_STOP), after the listeners are closed. */
+  readonly onShutdown?: () => void;
+  /** Called when a connection ended and none is left. */
+  readonly onIdle?: () => void;
+  readonly log?: (message: string) => void;
+}
+
+/** A running server. */
+export interface TpmServer {
+  /** Where each listener stands, in the order of `listen`, ports resolved. */
+  readonly places: readonly Place[];
+  /** Stop listening and cut every connection. The board and its TPM stay as they are. */
+  close(): Promise<void>;
+}
+
+/** An unfinished control command is answered after this; swtpm waits 0.5 s. */
+const CONTROL_FRAME_TIMEOUT_MS = 1000;
+
+/** Serve a board's TPM. Rejects when a listener cannot stand (E_TRANSPORT_CONNECT); then none does. */
+export async function serveTpm(board: Board, options: ServeOptions): Promise<TpmServer> {
+  const log = options.log ?? (() => {});
+  const sizes = new TrafficSizes();
+  const servers: Server[] = [];
+  const sockets = new Set<Socket>();
+  const receiver = options.listen.some(({ channel, at }) => channel === 'control' && 'path' in at)
+    ? await loadFdReceiver()
+    : undefined;
+
+  const close = async () => {
+    for (const socket of sockets) socket.destroy();
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  };
+  let closing = false;
+  // After the answer is on its way: a client waits for it.
+  const onShutdown = () => {
+    if (closing) return;
+    closing = true;
+    setImmediate(() => {
+      for (const socket of sockets) socket.end();
+      void close().then(() => options.onShutdown?.());
+    });
+  };
+  const track = (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => {
+      sockets.delete(socket);
+      if (sockets.size === 0 && !closing) options.onIdle?.();
+    });
+  };
+  const data = (socket: Socket) => {
+    track(socket);
+    serveConnection(socket, dataProtocol(board, { onShutdown }, sizes));
+  };
+  const control: ControlHost = {
+    onShutdown,
+    log,
+    adoptData: (fd) => data(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })),
+  };
+  const accept: Readonly<Record<Channel, (socket: Socket, place: Place) => void>> = {
+    data,
+    platform(socket) {
+      track(socket);
+      serveConnection(socket, platformProtocol(board, onShutdown, sizes));
+    },
+    control(socket, place) {
+      track(socket);
+      if (typeof receiver === 'function' && 'path' in place) serveWithDescriptor(socket, receiver, board, control);
+      else serveConnection(socket, controlProtocol(board, control));
+    },
+  };
+  if (receiver && typeof receiver !== 'function') log(`QEMU's data descriptor cannot be received: ${receiver.missing}`);
+
+  try {
+    const places: Place[] = [];
+    for (const { channel, at } of options.listen) {
+      const paused = channel === 'control' && 'path' in at && typeof receiver === 'function';
+      const server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: paused }, (socket) =>
+        accept[channel](socket, at),
+      );
+      server.maxConnections = options.maxConnections ?? 64;
+      places.push(await listen(server, at));
+      servers.push(server);
+    }
+    return { places, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function controlProtocol(board: Board, host: ControlHost, first: { fd?: number } = {}): Protocol {
+  return {
+    highWater: 2 * MAX_STATE_BLOB,
+    late: { answer: () => ({ bytes: u32s(PTM_RES.BAD_PARAMETER) }), afterMs: CONTROL_FRAME_TIMEOUT_MS },
+    step(queue: ByteQueue) {
+      const frame = nextControlFrame(queue);
+      if (frame.kind === 'incomplete') return 'incomplete';
+      if (frame.kind === 'refused') return { bytes: u32s(frame.result) };
+      const { fd } = first;
+      delete first.fd;
+      return controlCommand(board, host, frame, fd).then((bytes) => ({ bytes }));
+    },
+  };
+}
+
+function platformProtocol(board: Board, onShutdown: () => void, sizes: TrafficSizes): Protocol {
+  return {
+    highWater: 4096,
+    step(queue) {
+      const answer = nextPlatformSignal(board, queue, sizes);
+      if (!answer) return 'incomplete';
+      if (answer.after === 'stop-server') onShutdown();
+      return { ...(answer.bytes ? { bytes: answer.bytes } : {}), close: answer.after !== 'stay' };
+    },
+  };
+}
+
+/**
+ * Serve a control connection whose first bytes may carry a descriptor. Node has no event for «readable, but not read»,
+ * so the paused socket is asked again and again until its client speaks, which clients of this protocol do at once.
+ */
+function serveWithDescriptor(socket: Socket, receive: FdReceiver, board: Board, host: ControlHost): void {
+  const handle = (socket as unknown as { _handle: { fd: number } | null })._handle; // The one way to a socket's number.
+  const started = Date.now();
+  const attempt = () => {
+    if (socket.destroyed || !handle) return;
+    const got = receive(handle.fd);
+    if (got.kind === 'closed') {
+      socket.destroy();
+    } else if (got.kind === 'nothing yet') {
+      setTimeout(attempt, Date.now() - started < 1000 ? 1 : 20);
+    } else {
+      serveConnection(socket, controlProtocol(board, host, got.fd === undefined ? {} : { fd: got.fd }));
+      socket.unshift(got.bytes);
+      socket.resume();
+    }
+  };
+  attempt();
+}
+
+async function listen(server: Server, at: Place): Promise<Place> {
+  try {
+    return await listenOnce(server, at);
+  } catch (error) {
+    const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    if (inUse && 'path' in at && (await isAbandoned(at.path))) {
+      unlinkSync(at.path);
+      return await listenOnce(server, at);
+    }
+    throw new TpmTransportError(
+      'E_TRANSPORT_CONNECT',
+      `cannot listen on ${placeName(at)}: ${error instanceof Error ? error.message : String(error)}`,
+      inUse ? 'stop what listens there, or choose another place' : 'choose a place that this user may listen on',
+      error,
+    );
+  }
+}
+
+function listenOnce(server: Server, at: Place): Promise<Place> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    const done = () => {
+      server.off('error', reject);
+      if ('path' in at) {
+        chmodSync(at.path, 0o600);
+        resolve(at);
+      } else {
+        const address = server.address();
+        resolve({
+          host: at.host ?? '127.0.0.1',
+          port: typeof address === 'object' && address ? address.port : at.port,
+        });
+      }
+    };
+    if ('path' in at) {
+      // The socket file is made within this call: born without rights for others.
+      const mask = process.umask(0o177);
+      try {
+        server.listen({ path: at.path }, done);
+      } finally {
+        process.umask(mask);
+      }
+    } else {
+      server.listen({ host: at.host ?? '127.0.0.1', port: at.port }, done);
+    }
+  });
+}
+
+/** A socket file that nobody listens on any more, as a killed server leaves it. */
+function isAbandoned(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect({ path });
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+  });
+}
