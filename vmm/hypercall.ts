@@ -24,6 +24,14 @@ export const SERVICE_BUFFER_MAX = 256 * 1024;
 /** Results at or above this are errors: ERROR_BASE + code. Below, a value (0 for "done"). */
 export const ERROR_BASE = 0xffffff00;
 
+/** Errors of the port itself, at ERROR_BASE + code; services and core keep below 0x60. */
+export const PORT_ERROR = {
+  /** A buffer of a service call is longer than SERVICE_BUFFER_MAX or not wholly in the partition's RAM. */
+  BUFFER: 0x60,
+  /** The service's output does not fit outCap; nothing was written. */
+  NO_SPACE: 0x61,
+} as const;
+
 export interface Hypercall {
   readonly call: number;
   /** u32 values of ARG0..ARG5 at the trap. */
@@ -39,4 +47,5 @@ export interface HypercallReply {
   readonly output?: Uint8Array;
 }
 
+/** A throw or rejection crashes the partition: the host could not keep its promise. */
 export type HypercallHandler = (call: Hypercall) => HypercallReply | Promise<HypercallReply>;

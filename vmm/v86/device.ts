@@ -1,0 +1,45 @@
+/**
+ * Devices that plug into a v86 machine. A device is a module that the partition's Worker loads; its default export
+ * builds the device on the machine. What the device must ask the host thread for (a TPM command, a disk block) goes
+ * as a message and comes back as one; the guest sees a busy register meanwhile.
+ */
+import type { V86Cpu } from './cpu.ts';
+
+/** What a device module gets inside the Worker. */
+export interface DeviceHost {
+  readonly cpu: V86Cpu;
+  /** Send a structured-cloneable message to `DeviceSpec.onMessage` on the host thread. */
+  send(message: unknown): void;
+  /** Called with every message of `DevicePort.send`, also while the guest is blocked in a hypercall. */
+  onMessage(receive: (message: unknown) => void): void;
+  /** Stop the partition for good, as a power button would. */
+  powerOff(): void;
+}
+
+/** What a device module gives back. */
+export interface Device {
+  /** The state that a snapshot must hold, or nothing. */
+  save?(): Uint8Array;
+  /** Take that state; called before the first instruction. */
+  restore?(state: Uint8Array): void;
+}
+
+/** The default export of a device module. */
+export type DeviceFactory<Config = unknown> = (host: DeviceHost, config: Config) => Device | Promise<Device>;
+
+/** The host thread's end of one device. */
+export interface DevicePort {
+  send(message: unknown): void;
+}
+
+/** A device of one partition, named in `VmSpec.devices`. */
+export interface DeviceSpec {
+  /** Unique in its partition; names the state in a snapshot. */
+  readonly name: string;
+  /** A JavaScript module of the built package: `new URL('./tis-device.js', import.meta.url)`. */
+  readonly module: URL;
+  /** Structured-cloneable. */
+  readonly config?: unknown;
+  /** Messages from the device, in order. A throw crashes the partition. */
+  readonly onMessage?: (message: unknown, port: DevicePort) => void | Promise<void>;
+}
