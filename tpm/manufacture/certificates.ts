@@ -1,0 +1,138 @@
+/**
+ * The certificates that a TPM leaves its factory with. Endorsement certificate: TCG EK Credential Profile 2.5,
+ * section 3.2. Platform certificate: an X.509 certificate over the same key with the platform's names, as swtpm_setup
+ * makes it (the TCG's own platform certificate is an attribute certificate, which few tools read).
+ */
+import { webcrypto } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
+import { Set as Asn1Set, Constructed, fromBER, Integer, ObjectIdentifier, Sequence, Utf8String } from 'asn1js';
+import { type CertificateAuthority, NO_EXPIRATION, SIGNATURE, serialNumber } from './authority.ts';
+
+/** TCG object identifiers (TCG OID registry, arc 2.23.133). */
+const OID = {
+  tpmManufacturer: '2.23.133.2.1',
+  tpmModel: '2.23.133.2.2',
+  tpmVersion: '2.23.133.2.3',
+  tpmSpecification: '2.23.133.2.16',
+  platformManufacturer: '2.23.133.5.1.1',
+  platformModel: '2.23.133.5.1.4',
+  platformVersion: '2.23.133.5.1.5',
+  kpEKCertificate: '2.23.133.8.1',
+  kpPlatformCertificate: '2.23.133.8.2',
+  subjectDirectoryAttributes: '2.5.29.9',
+  subjectAltName: '2.5.29.17',
+} as const;
+
+/** What a TPM says of itself; from its own fixed properties. */
+export interface TpmIdentity {
+  /** `id:` and the manufacturer's four bytes in hexadecimal. */
+  readonly manufacturer: string;
+  readonly model: string;
+  /** `id:` and the firmware version in hexadecimal. */
+  readonly version: string;
+  readonly family: string;
+  readonly level: number;
+  /** Revision times 100. */
+  readonly revision: number;
+}
+
+export interface PlatformIdentity {
+  readonly manufacturer: string;
+  readonly model: string;
+  readonly version: string;
+}
+
+/** A key to certify, as WebCrypto imports it. */
+export type PublicKeyJwk =
+  | { readonly kty: 'RSA'; readonly n: string; readonly e: string }
+  | { readonly kty: 'EC'; readonly crv: 'P-256' | 'P-384'; readonly x: string; readonly y: string };
+
+/** Endorsement certificate over a key, DER. */
+export function ekCertificate(
+  authority: CertificateAuthority,
+  key: PublicKeyJwk,
+  tpm: TpmIdentity,
+  now: Date,
+): Promise<Uint8Array> {
+  return certificate(authority, key, now, OID.kpEKCertificate, tpmNames(tpm), [tpmSpecification(tpm)]);
+}
+
+/** Platform certificate over the same key, DER. */
+export function platformCertificate(
+  authority: CertificateAuthority,
+  key: PublicKeyJwk,
+  platform: PlatformIdentity,
+  now: Date,
+): Promise<Uint8Array> {
+  const names: x509.JsonName = [
+    { [OID.platformManufacturer]: [platform.manufacturer] },
+    { [OID.platformModel]: [platform.model] },
+    { [OID.platformVersion]: [platform.version] },
+  ];
+  return certificate(authority, key, now, OID.kpPlatformCertificate, names, []);
+}
+
+function tpmNames(tpm: TpmIdentity): x509.JsonName {
+  return [
+    { [OID.tpmManufacturer]: [tpm.manufacturer] },
+    { [OID.tpmModel]: [tpm.model] },
+    { [OID.tpmVersion]: [tpm.version] },
+  ];
+}
+
+async function certificate(
+  { issuer, issuerKey }: CertificateAuthority,
+  key: PublicKeyJwk,
+  now: Date,
+  purpose: string,
+  names: x509.JsonName,
+  more: readonly x509.Extension[],
+): Promise<Uint8Array> {
+  const made = await x509.X509CertificateGenerator.create({
+    // Empty, because the names stand in the critical subjectAltName.
+    subject: '',
+    issuer: issuer.subject,
+    publicKey: await importKey(key),
+    signingKey: issuerKey,
+    signingAlgorithm: SIGNATURE,
+    serialNumber: serialNumber(),
+    notBefore: now,
+    notAfter: NO_EXPIRATION,
+    extensions: [
+      alternativeName(names),
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(
+        key.kty === 'RSA' ? x509.KeyUsageFlags.keyEncipherment : x509.KeyUsageFlags.keyAgreement,
+        true,
+      ),
+      new x509.ExtendedKeyUsageExtension([purpose]),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      ...more,
+    ],
+  });
+  return new Uint8Array(made.rawData);
+}
+
+/** subjectAltName of one directoryName ([4], RFC 5280, section 4.2.1.6), from DER: the text form loses quotation marks. */
+function alternativeName(names: x509.JsonName): x509.Extension {
+  const name = fromBER(new x509.Name(names).toArrayBuffer()).result;
+  const directoryName = new Constructed({ idBlock: { tagClass: 3, tagNumber: 4 }, value: [name] });
+  return new x509.Extension(OID.subjectAltName, true, new Sequence({ value: [directoryName] }).toBER());
+}
+
+/** The specification that the TPM follows, as a subject directory attribute. */
+function tpmSpecification({ family, level, revision }: TpmIdentity): x509.Extension {
+  const specification = new Sequence({
+    value: [new Utf8String({ value: family }), new Integer({ value: level }), new Integer({ value: revision })],
+  });
+  const attribute = new Sequence({
+    value: [new ObjectIdentifier({ value: OID.tpmSpecification }), new Asn1Set({ value: [specification] })],
+  });
+  return new x509.Extension(OID.subjectDirectoryAttributes, false, new Sequence({ value: [attribute] }).toBER());
+}
+
+function importKey(key: PublicKeyJwk): Promise<webcrypto.CryptoKey> {
+  return key.kty === 'RSA'
+    ? webcrypto.subtle.importKey('jwk', key, { name: 'RSA-OAEP', hash: 'SHA-256' }, true, ['encrypt'])
+    : webcrypto.subtle.importKey('jwk', key, { name: 'ECDH', namedCurve: key.crv }, true, []);
+}

@@ -1,0 +1,6 @@
+/** Manufacture: endorsement keys and certificates, as a TPM has them when it leaves its factory. */
+export { authorityIn, type CertificateAuthority, createAuthority } from './authority.ts';
+export type { PlatformIdentity, TpmIdentity } from './certificates.ts';
+export type { EkKind } from './ek.ts';
+export { ManufactureError } from './errors.ts';
+export { type Manufactured, type ManufactureOptions, manufacture } from './manufacture.ts';
