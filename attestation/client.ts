@@ -1,0 +1,223 @@
+/**
+ * Client of the verifier's own API, over fetch: for hosts, agents and relying parties, in Node and in a browser.
+ * Every refusal is a `VerifierRefusal` with the verifier's code, its failed checks and its way out.
+ */
+
+export interface ClientOptions {
+  /** API token; not needed where the verifier lets anonymous callers attest. */
+  readonly token?: string;
+  /** Default 30,000. */
+  readonly timeoutMs?: number;
+  readonly fetch?: typeof fetch;
+}
+
+/** The verifier said no, or could not be reached (`code` is then `unreachable`). */
+export class VerifierRefusal extends Error {
+  override readonly name = 'VerifierRefusal';
+  readonly code: string;
+  /** HTTP status; 0 when there was no answer. */
+  readonly status: number;
+  readonly failed: readonly string[];
+  readonly wayOut: string | undefined;
+
+  constructor(
+    code: string,
+    status: number,
+    message: string,
+    failed: readonly string[],
+    wayOut?: string,
+    cause?: unknown,
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.status = status;
+    this.failed = failed;
+    this.wayOut = wayOut;
+  }
+}
+
+/** What a TPM contributes to its enrolment. */
+export interface EnrollingTpm {
+  /** TPMT_PUBLIC of the endorsement key. */
+  readonly ekPublic: Uint8Array;
+  /** DER, leaf first. */
+  readonly ekCertificates: readonly Uint8Array[];
+  /** TPMT_PUBLIC of the attestation key. */
+  readonly akPublic: Uint8Array;
+  /** TPM2_ActivateCredential: contents of TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET to the secret. */
+  activate(credentialBlob: Uint8Array, encryptedSecret: Uint8Array): Promise<Uint8Array>;
+}
+
+export interface ChallengeReply {
+  readonly id: string;
+  readonly nonce: Uint8Array;
+  readonly expiresAt: Date;
+}
+
+export interface AttestReply {
+  readonly state: string;
+  readonly platform: string;
+  readonly failed: readonly string[];
+  readonly checks: readonly { readonly name: string; readonly passed: boolean; readonly detail?: string }[];
+  /** EAR, a JWT. */
+  readonly result: string;
+}
+
+/** The evidence for a release, or a result of this verifier over that evidence. */
+export type ReleaseGround = { readonly challenge: string; readonly evidence: Uint8Array } | { readonly result: string };
+
+export interface ReleaseReply {
+  readonly resource: string;
+  readonly version: number;
+  readonly mediaType: string;
+  /** HPKE encapsulated key (32 bytes) and ciphertext; docs/architecture.md names suite, info and associated data. */
+  readonly enc: Uint8Array;
+  readonly ciphertext: Uint8Array;
+  readonly lease: { readonly id: string; readonly expiresAt: Date };
+}
+
+export interface ResourceRequest {
+  readonly content: Uint8Array;
+  /** Release policy; see `ReleasePolicy`. */
+  readonly policy: object;
+  readonly mediaType?: string;
+  readonly oneTime?: boolean;
+  readonly leaseSeconds?: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+function encode(bytes: Uint8Array): string {
+  let binary = '';
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+}
+
+function decode(text: string): Uint8Array {
+  const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'));
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+}
+
+// The verifier is trusted for what it says (over TLS, in production); its answers are typed, not validated again.
+type Json = Record<string, never>;
+
+export class VerifierClient {
+  readonly #base: string;
+  readonly #options: ClientOptions;
+
+  /** `base`: URL of the verifier, such as `https://verifier.example`. */
+  constructor(base: string, options: ClientOptions = {}) {
+    this.#base = base.replace(/\/+$/, '');
+    this.#options = options;
+  }
+
+  /** Enrol a platform: both steps. Returns the name it is known by. */
+  async enrol(tpm: EnrollingTpm, platform?: string): Promise<{ readonly platform: string }> {
+    const begun: { id: string; credentialBlob: string; encryptedSecret: string } = await this.#call(
+      'POST',
+      '/v1/enrolments',
+      {
+        ...(platform !== undefined && { platform }),
+        ekPublic: encode(tpm.ekPublic),
+        ekCertificates: tpm.ekCertificates.map(encode),
+        akPublic: encode(tpm.akPublic),
+      },
+    );
+    const secret = await tpm.activate(decode(begun.credentialBlob), decode(begun.encryptedSecret));
+    return this.#call('POST', `/v1/enrolments/${begun.id}/activation`, { secret: encode(secret) });
+  }
+
+  /** A fresh nonce. */
+  async challenge(): Promise<ChallengeReply> {
+    const reply: { id: string; nonce: string; expiresAt: string } = await this.#call('POST', '/v1/challenges');
+    return { id: reply.id, nonce: decode(reply.nonce), expiresAt: new Date(reply.expiresAt) };
+  }
+
+  /** Have evidence appraised. A bad verdict is an answer, not an error; refusals are for what cannot be appraised. */
+  attest(challenge: string, evidence: Uint8Array): Promise<AttestReply> {
+    return this.#call('POST', '/v1/attestations', { challenge, evidence: encode(evidence) });
+  }
+
+  /** Obtain a resource, encrypted to the guest's X25519 key. */
+  async release(resource: string, key: Uint8Array, ground: ReleaseGround): Promise<ReleaseReply> {
+    const reply: Omit<ReleaseReply, 'enc' | 'ciphertext' | 'lease'> & {
+      enc: string;
+      ciphertext: string;
+      lease: { id: string; expiresAt: string };
+    } = await this.#call('POST', '/v1/releases', {
+      resource,
+      key: encode(key),
+      ...('result' in ground ? ground : { challenge: ground.challenge, evidence: encode(ground.evidence) }),
+    });
+    return {
+      ...reply,
+      enc: decode(reply.enc),
+      ciphertext: decode(reply.ciphertext),
+      lease: { id: reply.lease.id, expiresAt: new Date(reply.lease.expiresAt) },
+    };
+  }
+
+  /** Store a new version of reference values (role operator). */
+  putReference(name: string, body: object): Promise<{ readonly name: string; readonly version: number }> {
+    return this.#call('PUT', `/v1/references/${encodeURIComponent(name)}`, body);
+  }
+
+  /** Store a new version of a resource (role broker). */
+  putResource(name: string, request: ResourceRequest): Promise<{ readonly name: string; readonly version: number }> {
+    return this.#call('PUT', `/v1/resources/${name.split('/').map(encodeURIComponent).join('/')}`, {
+      ...request,
+      content: encode(request.content),
+    });
+  }
+
+  /** Keys that verify this verifier's results. */
+  jwks(): Promise<{ keys: object[] }> {
+    return this.#call('GET', '/.well-known/jwks.json');
+  }
+
+  async #call<Reply>(method: string, path: string, body?: object): Promise<Reply> {
+    const { token, timeoutMs = DEFAULT_TIMEOUT_MS, fetch: send = fetch } = this.#options;
+    let response: Response;
+    try {
+      response = await send(`${this.#base}${path}`, {
+        method,
+        headers: {
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+    } catch (cause) {
+      throw new VerifierRefusal(
+        'unreachable',
+        0,
+        `The verifier at ${this.#base} does not answer.`,
+        [],
+        'Check the URL.',
+        cause,
+      );
+    }
+    const text = await response.text();
+    if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as Reply;
+    throw refusalOf(response.status, text);
+  }
+}
+
+function refusalOf(status: number, text: string): VerifierRefusal {
+  try {
+    const problem = JSON.parse(text) as Json & { code?: string; detail?: string; failed?: string[]; wayOut?: string };
+    if (typeof problem.code === 'string') {
+      return new VerifierRefusal(problem.code, status, problem.detail ?? '', problem.failed ?? [], problem.wayOut);
+    }
+  } catch {
+    // Not ours: a proxy answered.
+  }
+  return new VerifierRefusal(
+    'unreachable',
+    status,
+    `The answer (HTTP ${status}) is not a verifier's.`,
+    [],
+    'Check the URL.',
+  );
+}

@@ -1,0 +1,61 @@
+/** The schema's history, in code so that it travels with the package. A released migration is never edited. */
+import { type Kysely, type Migration, sql } from 'kysely';
+
+// A migration runs against the schema of its own time, so it cannot be typed by today's.
+type Database = Kysely<unknown>;
+
+const first: Migration = {
+  async up(db: Database) {
+    const statements = [
+      sql`create table setting (name text primary key, value jsonb not null)`,
+      sql`create table token (
+        id text primary key, tenant text not null, name text not null, roles jsonb not null,
+        secret_hash bytea not null, created_at timestamptz not null, expires_at timestamptz, revoked_at timestamptz)`,
+      sql`create table platform (
+        tenant text not null, id text not null, ek_digest bytea not null, ek_public bytea not null,
+        ek_certificate bytea not null, ak_public bytea not null, ak_name bytea not null, reference text,
+        enrolled_at timestamptz not null, revoked_at timestamptz,
+        primary key (tenant, id), unique (tenant, ek_digest), unique (tenant, ak_name))`,
+      sql`create table pending_enrolment (
+        id text primary key, tenant text not null, platform text not null, ek_public bytea not null,
+        ek_certificate bytea not null, ak_public bytea not null, ak_name bytea not null,
+        secret_hash bytea not null, expires_at timestamptz not null)`,
+      sql`create table challenge (
+        id text primary key, tenant text not null, nonce bytea not null, purpose text not null,
+        expires_at timestamptz not null)`,
+      sql`create index challenge_expiry on challenge (expires_at)`,
+      sql`create table reference (
+        tenant text not null, name text not null, version integer not null, body jsonb not null,
+        created_by text not null, created_at timestamptz not null, revoked_at timestamptz,
+        primary key (tenant, name, version))`,
+      sql`create table resource (
+        tenant text not null, name text not null, version integer not null, media_type text not null,
+        policy jsonb not null, one_time boolean not null, lease_seconds integer not null,
+        wrapped_key bytea not null, ciphertext bytea not null,
+        created_at timestamptz not null, revoked_at timestamptz,
+        primary key (tenant, name, version))`,
+      sql`create table lease (
+        id text primary key, tenant text not null, resource text not null, version integer not null,
+        platform text not null, code_identity bytea, key_digest bytea not null,
+        granted_at timestamptz not null, expires_at timestamptz not null, revoked_at timestamptz)`,
+      sql`create index lease_platform on lease (tenant, platform)`,
+      sql`create table signing_key (
+        kid text primary key, public_jwk jsonb not null, wrapped_private bytea not null,
+        created_at timestamptz not null, retired_at timestamptz, expires_at timestamptz)`,
+      sql`create table audit (
+        seq bigint primary key, at timestamptz not null, tenant text not null, actor text not null,
+        action text not null, subject text not null, detail jsonb not null,
+        previous bytea not null, hash bytea not null)`,
+      sql`create table audit_head (id integer primary key, seq bigint not null, hash bytea not null)`,
+      sql`insert into audit_head (id, seq, hash) values (1, 0, decode(repeat('00', 32), 'hex'))`,
+      sql`create table verdict (
+        tenant text not null, platform text not null, state text not null, failed jsonb not null, clock jsonb,
+        at timestamptz not null, expires_at timestamptz not null, changed_at timestamptz not null,
+        primary key (tenant, platform))`,
+    ];
+    for (const statement of statements) await statement.execute(db);
+  },
+};
+
+/** In the order of their names. */
+export const MIGRATIONS: Readonly<Record<string, Migration>> = { '0001_first': first };

@@ -1,0 +1,162 @@
+/** The verifier's tables as Kysely sees them. `migrations.ts` creates them; nothing else writes DDL. */
+import type { ColumnType, JSONColumnType } from 'kysely';
+
+/** `bytea`: a Buffer from `pg`, a Uint8Array from PGlite. */
+type Bytes = Uint8Array;
+/** `timestamptz`. */
+type Time = ColumnType<Date, Date, Date>;
+type MaybeTime = ColumnType<Date | null, Date | null | undefined, Date | null>;
+
+export interface TokenTable {
+  id: string;
+  tenant: string;
+  name: string;
+  roles: JSONColumnType<string[]>;
+  secret_hash: Bytes;
+  created_at: Time;
+  expires_at: MaybeTime;
+  revoked_at: MaybeTime;
+}
+
+/** A platform that proved that its AK and its EK live in one TPM. */
+export interface PlatformTable {
+  tenant: string;
+  id: string;
+  /** SHA-256 of the EK's TPMT_PUBLIC: one record per EK in a tenant, whatever it calls itself. */
+  ek_digest: Bytes;
+  ek_public: Bytes;
+  ek_certificate: Bytes;
+  /** TPMT_PUBLIC of the attestation key, and its TPM name. */
+  ak_public: Bytes;
+  ak_name: Bytes;
+  /** Reference values this platform is appraised against; null means the tenant's `default`. */
+  reference: string | null;
+  enrolled_at: Time;
+  revoked_at: MaybeTime;
+}
+
+/** An enrolment that waits for its proof of possession. */
+export interface PendingEnrolmentTable {
+  id: string;
+  tenant: string;
+  platform: string;
+  ek_public: Bytes;
+  ek_certificate: Bytes;
+  ak_public: Bytes;
+  ak_name: Bytes;
+  secret_hash: Bytes;
+  expires_at: Time;
+}
+
+export interface ChallengeTable {
+  id: string;
+  tenant: string;
+  nonce: Bytes;
+  /** What the challenge may be spent on: our own API, or a session of a front door. */
+  purpose: string;
+  expires_at: Time;
+}
+
+export interface ReferenceTable {
+  tenant: string;
+  name: string;
+  version: number;
+  body: JSONColumnType<object>;
+  created_by: string;
+  created_at: Time;
+  revoked_at: MaybeTime;
+}
+
+export interface ResourceTable {
+  tenant: string;
+  name: string;
+  version: number;
+  media_type: string;
+  /** Release policy: which attested partitions may have it. */
+  policy: JSONColumnType<object>;
+  one_time: boolean;
+  lease_seconds: number;
+  /** Envelope: a data key wrapped by the key-encryption key, and the content under the data key. */
+  wrapped_key: Bytes;
+  ciphertext: Bytes;
+  created_at: Time;
+  revoked_at: MaybeTime;
+}
+
+export interface LeaseTable {
+  id: string;
+  tenant: string;
+  resource: string;
+  version: number;
+  platform: string;
+  code_identity: Bytes | null;
+  /** SHA-256 of the key the resource was encrypted to. */
+  key_digest: Bytes;
+  granted_at: Time;
+  expires_at: Time;
+  revoked_at: MaybeTime;
+}
+
+export interface SigningKeyTable {
+  kid: string;
+  public_jwk: JSONColumnType<object>;
+  /** PKCS #8 under the key-encryption key. */
+  wrapped_private: Bytes;
+  created_at: Time;
+  /** From when on it signs no more; it stays published until `expires_at`. */
+  retired_at: MaybeTime;
+  expires_at: MaybeTime;
+}
+
+/** One row per entry of the hash chain; `seq` starts at 1 and has no gaps. */
+export interface AuditTable {
+  seq: number;
+  at: Time;
+  tenant: string;
+  actor: string;
+  action: string;
+  subject: string;
+  detail: JSONColumnType<object>;
+  previous: Bytes;
+  hash: Bytes;
+}
+
+/** The chain's head; its one row is the lock that orders writers of all replicas. */
+export interface AuditHeadTable {
+  id: number;
+  seq: number;
+  hash: Bytes;
+}
+
+/** The latest verdict on a platform. */
+export interface VerdictTable {
+  tenant: string;
+  platform: string;
+  state: string;
+  failed: JSONColumnType<string[]>;
+  /** resetCount, restartCount and clock of the last good quote, for the next appraisal. */
+  clock: JSONColumnType<object> | null;
+  at: Time;
+  expires_at: Time;
+  changed_at: Time;
+}
+
+export interface SettingTable {
+  name: string;
+  value: JSONColumnType<object>;
+}
+
+export interface Schema {
+  token: TokenTable;
+  platform: PlatformTable;
+  pending_enrolment: PendingEnrolmentTable;
+  challenge: ChallengeTable;
+  reference: ReferenceTable;
+  resource: ResourceTable;
+  lease: LeaseTable;
+  signing_key: SigningKeyTable;
+  audit: AuditTable;
+  audit_head: AuditHeadTable;
+  verdict: VerdictTable;
+  setting: SettingTable;
+}

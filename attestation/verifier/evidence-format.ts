@@ -1,0 +1,62 @@
+/** What the service asks of an evidence format: open it at the border, then appraise it. */
+
+/** Outcome of one named check. */
+export interface CheckResult {
+  readonly name: string;
+  readonly passed: boolean;
+  readonly detail?: string;
+}
+
+export interface AppraisalContext {
+  readonly nonce: Uint8Array;
+  /** TPMT_PUBLIC of the enrolled attestation key. */
+  readonly akPublic: Uint8Array;
+  /** Reference values in force; undefined when none are stored, which no appraisal may take for agreement. */
+  readonly reference: object | undefined;
+  /** What the last good quote said of the TPM's clock, as `Appraised.clock`. */
+  readonly clock: object | null;
+  readonly now: Date;
+}
+
+/** The partition that the evidence attests, digests in lower-case hexadecimal. */
+export interface AttestedPartition {
+  readonly codeIdentity: string;
+  readonly signer: string;
+  readonly svn: number;
+  readonly debug: boolean;
+  /** 64 bytes of the guest's own. */
+  readonly userData: Uint8Array;
+}
+
+/** AR4SI trustworthiness vector (draft-ietf-rats-ar4si): claim names to values -128..127. */
+export type TrustVector = Readonly<Record<string, number>>;
+
+export interface AppraisedModule {
+  readonly status: string;
+  readonly vector: TrustVector;
+}
+
+export interface Appraised {
+  /** `affirming`, `warning` or `contraindicated`. */
+  readonly state: string;
+  readonly checks: readonly CheckResult[];
+  /** Submodules of the result: `platform`, and `partition` where one was attested. */
+  readonly modules: Readonly<Record<string, AppraisedModule>>;
+  readonly partition?: AttestedPartition | undefined;
+  readonly clock?: object | undefined;
+}
+
+export interface OpenedEvidence {
+  /** TPM name of the attestation key that the evidence says it is signed with. */
+  readonly akName: Uint8Array;
+  /** Fails closed: never throws for what the evidence holds. */
+  appraise(context: AppraisalContext): Appraised;
+}
+
+export interface EvidenceFormat {
+  readonly mediaType: string;
+  /** Throws for bytes that are not this format. */
+  open(bytes: Uint8Array): OpenedEvidence;
+  /** Throws for a document that is not reference values for this format. */
+  parseReference(body: unknown): unknown;
+}

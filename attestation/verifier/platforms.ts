@@ -1,0 +1,220 @@
+/** Enrolled platforms: looking them up for an appraisal, and what an operator may do to them. */
+import { appendAudit } from './audit.ts';
+import { Batcher } from './database/batcher.ts';
+import type { Database } from './database/open.ts';
+import { VerifierError } from './errors.ts';
+import { DEFAULT_REFERENCE } from './references.ts';
+import type { Caller } from './tokens.ts';
+
+/** A platform as an appraisal needs it: its keys, its last clock, and the reference values in force for it. */
+export interface KnownPlatform {
+  readonly tenant: string;
+  readonly id: string;
+  readonly akPublic: Uint8Array;
+  readonly revokedAt: Date | null;
+  readonly reference: { readonly name: string; readonly version: number; readonly body: object } | undefined;
+  readonly clock: object | null;
+}
+
+export interface PlatformInfo {
+  readonly id: string;
+  readonly akName: string;
+  readonly ekDigest: string;
+  readonly reference: string | null;
+  readonly enrolledAt: Date;
+  readonly revokedAt: Date | null;
+  readonly state: string;
+  readonly failed: readonly string[];
+  readonly attestedAt: Date | null;
+}
+
+interface Key {
+  readonly tenant: string;
+  readonly akName: Uint8Array;
+}
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const keyOf = (tenant: string, akName: Uint8Array) => `${tenant}\0${hex(akName)}`;
+
+export class Platforms {
+  readonly #db: Database;
+  readonly #clock: () => Date;
+  readonly #find: Batcher<Key, KnownPlatform | undefined>;
+
+  constructor(db: Database, clock: () => Date) {
+    this.#db = db;
+    this.#clock = clock;
+    this.#find = new Batcher(async (keys) => {
+      const rows = await db
+        .selectFrom('platform')
+        .leftJoin('verdict', (join) =>
+          join.onRef('verdict.tenant', '=', 'platform.tenant').onRef('verdict.platform', '=', 'platform.id'),
+        )
+        .leftJoinLateral(
+          (eb) =>
+            eb
+              .selectFrom('reference')
+              .select(['reference.name', 'reference.version', 'reference.body'])
+              .whereRef('reference.tenant', '=', 'platform.tenant')
+              .where('reference.revoked_at', 'is', null)
+              .where('reference.name', '=', eb.fn.coalesce('platform.reference', eb.val(DEFAULT_REFERENCE)))
+              .orderBy('reference.version', 'desc')
+              .limit(1)
+              .as('newest'),
+          (join) => join.onTrue(),
+        )
+        .select([
+          'platform.tenant',
+          'platform.id',
+          'platform.ak_public',
+          'platform.ak_name',
+          'platform.revoked_at',
+          'verdict.clock',
+          'newest.name',
+          'newest.version',
+          'newest.body',
+        ])
+        .where(
+          'platform.ak_name',
+          'in',
+          keys.map((key) => key.akName),
+        )
+        .execute();
+      const found = new Map(rows.map((row) => [keyOf(row.tenant, row.ak_name), row]));
+      return keys.map((key) => {
+        const row = found.get(keyOf(key.tenant, key.akName));
+        if (row === undefined) return undefined;
+        const { name, version, body } = row;
+        return {
+          tenant: row.tenant,
+          id: row.id,
+          akPublic: row.ak_public,
+          revokedAt: row.revoked_at,
+          reference: name === null || version === null || body === null ? undefined : { name, version, body },
+          clock: row.clock,
+        };
+      });
+    });
+  }
+
+  /** The platform whose attestation key has this TPM name. Throws `platform-unknown` or `platform-revoked`. */
+  async byAttestationKey(tenant: string, akName: Uint8Array): Promise<KnownPlatform> {
+    const platform = await this.#find.add({ tenant, akName });
+    if (platform === undefined) {
+      throw new VerifierError('platform-unknown', 'No platform is enrolled with this attestation key.', {
+        failed: ['ak-enrolled'],
+        wayOut: 'Enrol it: POST /v1/enrolments, or nexus agent enrol.',
+      });
+    }
+    if (platform.revokedAt !== null) {
+      throw new VerifierError('platform-revoked', `The platform ${platform.id} is revoked.`, {
+        failed: ['ak-enrolled'],
+        wayOut: 'Ask an operator why.',
+      });
+    }
+    return platform;
+  }
+
+  async list(tenant: string): Promise<PlatformInfo[]> {
+    const rows = await this.#db
+      .selectFrom('platform')
+      .leftJoin('verdict', (join) =>
+        join.onRef('verdict.tenant', '=', 'platform.tenant').onRef('verdict.platform', '=', 'platform.id'),
+      )
+      .selectAll('platform')
+      .select(['verdict.state', 'verdict.failed', 'verdict.at', 'verdict.expires_at'])
+      .where('platform.tenant', '=', tenant)
+      .orderBy('platform.id')
+      .execute();
+    const now = this.#clock();
+    return rows.map((row) => ({
+      id: row.id,
+      akName: hex(row.ak_name),
+      ekDigest: hex(row.ek_digest),
+      reference: row.reference,
+      enrolledAt: row.enrolled_at,
+      revokedAt: row.revoked_at,
+      state: stateOf(row, now),
+      failed: row.failed ?? [],
+      attestedAt: row.at,
+    }));
+  }
+
+  /** Name the reference values for a platform; null means the tenant's default. */
+  async setReference(caller: Caller, id: string, reference: string | null): Promise<void> {
+    await this.#db.transaction().execute(async (tx) => {
+      const result = await tx
+        .updateTable('platform')
+        .set({ reference })
+        .where('tenant', '=', caller.tenant)
+        .where('id', '=', id)
+        .executeTakeFirst();
+      if (result.numUpdatedRows === 0n) throw unknown(id);
+      await appendAudit(tx, this.#clock(), [
+        {
+          tenant: caller.tenant,
+          actor: caller.actor,
+          action: 'platform.reference',
+          subject: id,
+          detail: { reference: reference ?? DEFAULT_REFERENCE },
+        },
+      ]);
+    });
+  }
+
+  /** No appraisal and no release for it from now on; its leases end. The record stays and keeps its name taken. */
+  async revoke(caller: Caller, id: string): Promise<void> {
+    const now = this.#clock();
+    await this.#db.transaction().execute(async (tx) => {
+      const result = await tx
+        .updateTable('platform')
+        .set({ revoked_at: now })
+        .where('tenant', '=', caller.tenant)
+        .where('id', '=', id)
+        .where('revoked_at', 'is', null)
+        .executeTakeFirst();
+      if (result.numUpdatedRows === 0n) throw unknown(id);
+      await tx
+        .updateTable('lease')
+        .set({ revoked_at: now })
+        .where('tenant', '=', caller.tenant)
+        .where('platform', '=', id)
+        .where('revoked_at', 'is', null)
+        .execute();
+      await appendAudit(tx, now, [
+        { tenant: caller.tenant, actor: caller.actor, action: 'platform.revoke', subject: id },
+      ]);
+    });
+  }
+
+  /** Forget a platform, so that its name and its TPM may enrol again. */
+  async remove(caller: Caller, id: string): Promise<void> {
+    const now = this.#clock();
+    await this.#db.transaction().execute(async (tx) => {
+      for (const table of ['verdict', 'lease'] as const) {
+        await tx.deleteFrom(table).where('tenant', '=', caller.tenant).where('platform', '=', id).execute();
+      }
+      const result = await tx
+        .deleteFrom('platform')
+        .where('tenant', '=', caller.tenant)
+        .where('id', '=', id)
+        .executeTakeFirst();
+      if (result.numDeletedRows === 0n) throw unknown(id);
+      await appendAudit(tx, now, [
+        { tenant: caller.tenant, actor: caller.actor, action: 'platform.remove', subject: id },
+      ]);
+    });
+  }
+}
+
+function stateOf(row: { revoked_at: Date | null; state: string | null; expires_at: Date | null }, now: Date): string {
+  if (row.revoked_at !== null) return 'revoked';
+  if (row.state === null || row.expires_at === null) return 'unverified';
+  return row.expires_at <= now ? 'expired' : row.state;
+}
+
+function unknown(id: string): VerifierError {
+  return new VerifierError('platform-unknown', `No platform ${id} is enrolled (or it is revoked already).`, {
+    wayOut: 'List them: GET /v1/platforms.',
+  });
+}

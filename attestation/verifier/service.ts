@@ -1,0 +1,31 @@
+/** The verifier's parts, wired once at start; routes and jobs know no others. */
+import type { Releases } from '../broker/releases.ts';
+import type { Resources } from '../broker/resources.ts';
+import type { Attestations } from './attestations.ts';
+import type { Challenges } from './challenges.ts';
+import type { Database } from './database/open.ts';
+import type { Enrolment } from './enrolment.ts';
+import type { Platforms } from './platforms.ts';
+import type { References } from './references.ts';
+import type { SigningKeys } from './signing-keys.ts';
+import type { Role } from './tokens.ts';
+
+/** Purpose of the challenges of our own API. */
+export const OWN_CHALLENGE = 'v1';
+
+export interface Service {
+  readonly db: Database;
+  readonly clock: () => Date;
+  readonly keys: SigningKeys;
+  readonly challenges: Challenges;
+  readonly enrolment: Enrolment;
+  readonly platforms: Platforms;
+  readonly references: References;
+  readonly attestations: Attestations;
+  readonly resources: Resources;
+  readonly releases: Releases;
+  /** What a caller without credentials may do. */
+  readonly anonymousRoles: ReadonlySet<Role>;
+  /** True from the moment a shutdown was asked for: readiness fails, open requests finish. */
+  readonly draining: boolean;
+}

@@ -1,0 +1,163 @@
+/** The verifier as a service: one database, one HTTP listener. Any number of them may share a PostgreSQL. */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { FastifyBaseLogger } from 'fastify';
+import { type KekSource, type KeyEncryptionKey, loadKek } from '../broker/kek.ts';
+import { Releases } from '../broker/releases.ts';
+import { Resources } from '../broker/resources.ts';
+import { Attestations } from './attestations.ts';
+import { Challenges } from './challenges.ts';
+import { type Database, type DatabaseLocation, openDatabase } from './database/open.ts';
+import { Manufacturers } from './ek-certificates.ts';
+import { Enrolment } from './enrolment.ts';
+import { VerifierError } from './errors.ts';
+import type { EvidenceFormat } from './evidence-format.ts';
+import { buildApp } from './http/app.ts';
+import { DEFAULT_TENANT } from './http/authentication.ts';
+import { Platforms } from './platforms.ts';
+import { References } from './references.ts';
+import type { Service } from './service.ts';
+import { SigningKeys } from './signing-keys.ts';
+import { createToken, type Role } from './tokens.ts';
+import { VERSION } from './version.ts';
+
+export interface VerifierOptions {
+  readonly database: DatabaseLocation;
+  /** CAs of TPM manufacturers: PEM bundles or DER certificates. */
+  readonly manufacturers: readonly (string | Uint8Array)[];
+  /** Revocation lists of those CAs, DER. */
+  readonly revocationLists?: readonly Uint8Array[];
+  /** Default for a directory: a file `kek` in it. A database by URL must be told. */
+  readonly keyEncryptionKey?: KekSource;
+  /** `iss` of every result. Default `nexus-tcb`. */
+  readonly issuer?: string;
+  /** Roles of a caller without credentials. Default: attester and enroller (whose proof is the EK certificate). */
+  readonly anonymousRoles?: readonly Role[];
+  /** Life of a nonce and of a pending enrolment. Default 300. */
+  readonly challengeSeconds?: number;
+  /** Life of a result. Default 300. */
+  readonly resultSeconds?: number;
+  /** Default 16 MiB. */
+  readonly bodyLimit?: number;
+  /** Default: the evidence of nexus hosts and agents, docs/evidence.md. */
+  readonly format: EvidenceFormat;
+  readonly clock?: () => Date;
+  readonly logger?: FastifyBaseLogger | false;
+}
+
+export interface Verifier {
+  /** Start to serve; port 0 takes a free one. Returns the base URL. */
+  listen(address?: { readonly host?: string; readonly port?: number }): Promise<string>;
+  /** Make an API token in the default tenant; this is its only copy. */
+  createToken(name: string, roles: readonly Role[]): Promise<string>;
+  /** Finish open requests, then close the database. */
+  close(): Promise<void>;
+  readonly service: Service;
+}
+
+const DEFAULT_SECONDS = 300;
+const DEFAULT_BODY_LIMIT = 16 * 2 ** 20;
+const SALT_BYTES = 16;
+
+function kekSource(options: VerifierOptions): KekSource {
+  if (options.keyEncryptionKey !== undefined) return options.keyEncryptionKey;
+  if ('directory' in options.database) return { file: join(options.database.directory, 'kek') };
+  if ('memory' in options.database) return { unseal: async () => randomBytes(32) };
+  throw new VerifierError('kek-wrong', 'A verifier on PostgreSQL needs a key-encryption key.', {
+    wayOut: 'Start with --kek FILE or a passphrase; every replica uses the same.',
+  });
+}
+
+/** Load the key and compare its fingerprint with the database's; the first replica records it. */
+async function openKek(db: Database, source: KekSource): Promise<KeyEncryptionKey> {
+  const fresh = { salt: randomBytes(SALT_BYTES).toString('hex') };
+  await remember(db, 'kek-salt', fresh);
+  const { salt } = (await recall(db, 'kek-salt')) as typeof fresh;
+  const kek = await loadKek(source, Buffer.from(salt, 'hex'));
+  await remember(db, 'kek-fingerprint', { fingerprint: kek.fingerprint });
+  const recorded = (await recall(db, 'kek-fingerprint')) as { fingerprint: string };
+  if (recorded.fingerprint !== kek.fingerprint) {
+    throw new VerifierError('kek-wrong', 'The key-encryption key does not belong to this database.', {
+      wayOut: 'Start with the key file, passphrase or TPM that the database was created with.',
+    });
+  }
+  return kek;
+}
+
+async function remember(db: Database, name: string, value: object): Promise<void> {
+  await db
+    .insertInto('setting')
+    .values({ name, value: JSON.stringify(value) })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+async function recall(db: Database, name: string): Promise<object> {
+  return (await db.selectFrom('setting').select('value').where('name', '=', name).executeTakeFirstOrThrow()).value;
+}
+
+/**
+ * Open the database, load the keys, build the service; nothing listens yet.
+ * Throws `VerifierError`: `database-unavailable`, `database-newer`, `kek-wrong`, `ek-malformed` (a CA does not parse).
+ */
+export async function createVerifier(options: VerifierOptions): Promise<Verifier> {
+  const clock = options.clock ?? (() => new Date());
+  const challengeSeconds = options.challengeSeconds ?? DEFAULT_SECONDS;
+  const resultSeconds = options.resultSeconds ?? DEFAULT_SECONDS;
+  const manufacturers = new Manufacturers(options.manufacturers, options.revocationLists);
+  const { format } = options;
+  const source = kekSource(options);
+  const db = await openDatabase(options.database);
+  try {
+    const kek = await openKek(db, source);
+    const keys = new SigningKeys(db, kek, clock, resultSeconds);
+    const challenges = new Challenges(db, clock, challengeSeconds);
+    const platforms = new Platforms(db, clock);
+    const attestations = new Attestations({
+      db,
+      clock,
+      keys,
+      challenges,
+      platforms,
+      format,
+      issuer: options.issuer ?? 'nexus-tcb',
+      build: `nexus-tcb ${VERSION}`,
+      resultSeconds,
+    });
+    const resources = new Resources(db, kek, clock);
+    let draining = false;
+    const service: Service = {
+      db,
+      clock,
+      keys,
+      challenges,
+      platforms,
+      attestations,
+      resources,
+      enrolment: new Enrolment(db, clock, manufacturers, challengeSeconds),
+      references: new References(db, clock, (body) => format.parseReference(body)),
+      releases: new Releases(db, clock, resources, attestations),
+      anonymousRoles: new Set(options.anonymousRoles ?? ['attester', 'enroller']),
+      get draining() {
+        return draining;
+      },
+    };
+    const app = await buildApp(service, {
+      logger: options.logger ?? false,
+      bodyLimit: options.bodyLimit ?? DEFAULT_BODY_LIMIT,
+    });
+    return {
+      service,
+      listen: ({ host = '127.0.0.1', port = 0 } = {}) => app.listen({ host, port }),
+      createToken: (name, roles) => createToken(db, clock(), 'operator', { tenant: DEFAULT_TENANT, name, roles }),
+      async close() {
+        draining = true;
+        await app.close();
+        await db.destroy();
+      },
+    };
+  } catch (error) {
+    await db.destroy();
+    throw error;
+  }
+}
