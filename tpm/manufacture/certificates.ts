@@ -64,19 +64,24 @@ export function platformCertificate(
   platform: PlatformIdentity,
   now: Date,
 ): Promise<Uint8Array> {
-  const names: x509.JsonName = [
-    { [OID.platformManufacturer]: [platform.manufacturer] },
-    { [OID.platformModel]: [platform.model] },
-    { [OID.platformVersion]: [platform.version] },
+  const names: x509.JsonNameParams = [
+    utf8(OID.platformManufacturer, platform.manufacturer),
+    utf8(OID.platformModel, platform.model),
+    utf8(OID.platformVersion, platform.version),
   ];
   return certificate(authority, key, now, OID.kpPlatformCertificate, names, []);
 }
 
-function tpmNames(tpm: TpmIdentity): x509.JsonName {
+/** One name as UTF8String; as a bare string it would be read as RFC 4514 text, quotation marks and all. */
+function utf8(oid: string, value: string): x509.JsonAttributeAndObjectValue {
+  return { [oid]: [{ utf8String: value }] };
+}
+
+function tpmNames(tpm: TpmIdentity): x509.JsonNameParams {
   return [
-    { [OID.tpmManufacturer]: [tpm.manufacturer] },
-    { [OID.tpmModel]: [tpm.model] },
-    { [OID.tpmVersion]: [tpm.version] },
+    utf8(OID.tpmManufacturer, tpm.manufacturer),
+    utf8(OID.tpmModel, tpm.model),
+    utf8(OID.tpmVersion, tpm.version),
   ];
 }
 
@@ -85,7 +90,7 @@ async function certificate(
   key: PublicKeyJwk,
   now: Date,
   purpose: string,
-  names: x509.JsonName,
+  names: x509.JsonNameParams,
   more: readonly x509.Extension[],
 ): Promise<Uint8Array> {
   const made = await x509.X509CertificateGenerator.create({
@@ -113,8 +118,8 @@ async function certificate(
   return new Uint8Array(made.rawData);
 }
 
-/** subjectAltName of one directoryName ([4], RFC 5280, section 4.2.1.6), from DER: the text form loses quotation marks. */
-function alternativeName(names: x509.JsonName): x509.Extension {
+/** subjectAltName of one directoryName ([4], RFC 5280, section 4.2.1.6). */
+function alternativeName(names: x509.JsonNameParams): x509.Extension {
   const name = fromBER(new x509.Name(names).toArrayBuffer()).result;
   const directoryName = new Constructed({ idBlock: { tagClass: 3, tagNumber: 4 }, value: [name] });
   return new x509.Extension(OID.subjectAltName, true, new Sequence({ value: [directoryName] }).toBER());
