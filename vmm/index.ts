@@ -1,6 +1,10 @@
+export * from './acpi/index.ts';
+export * from './devices/index.ts';
 export * from './engine.ts';
 export * from './hypercall.ts';
+export * from './linux/index.ts';
 export * from './loaders/multiboot.ts';
 export type { Firmware, V86Cpu, V86Io } from './v86/cpu.ts';
 export type { Device, DeviceFactory, DeviceHost, DevicePort, DeviceSpec } from './v86/device.ts';
+export { jitGate, powerDevice, tpmDevice } from './v86/devices/index.ts';
 export { createV86Engine, type V86EngineOptions } from './v86/engine.ts';

@@ -29,6 +29,8 @@ export interface V86Cpu {
   readonly memory_size: Int32Array;
   readonly reg32: Int32Array;
   readonly cr: Int32Array;
+  /** Current privilege level, one element. */
+  readonly cpl: Uint8Array;
   readonly flags: Int32Array;
   readonly protected_mode: Int32Array;
   readonly is_32: Int32Array;

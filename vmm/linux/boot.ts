@@ -1,0 +1,89 @@
+/**
+ * A Linux kernel started directly, without firmware: what goes where in guest memory, and what of it is measured.
+ * The monitor is the guest's boot loader, so it measures as one: the names in the log are those that a kernel's own
+ * EFI stub uses (TCG PC Client Platform Firmware Profile 1.06, section 10; Linux drivers/firmware/efi/libstub).
+ */
+import { placeTables } from '../acpi/layout.ts';
+import type { AcpiMachine } from '../acpi/machine.ts';
+import type { EntryState, Segment } from '../engine.ts';
+import { bootParams, type MemoryRange } from './boot-params.ts';
+import { LinuxGuestError } from './error.ts';
+import type { LinuxKernel } from './kernel.ts';
+
+export interface LinuxBoot {
+  readonly kernel: LinuxKernel;
+  readonly initrd: Uint8Array;
+  readonly commandLine: string;
+  readonly memoryBytes: number;
+  /** What ACPI declares; its log area is set here. */
+  readonly machine: Omit<AcpiMachine, 'tpm'>;
+  readonly tpm?: 'tis' | 'crb';
+  /** The event log for the log area, given after the TPM has been extended. Up to `LOG_AREA.size` bytes. */
+  readonly eventLog?: Uint8Array;
+}
+
+export interface PlacedLinux {
+  readonly segments: readonly Segment[];
+  readonly entry: EntryState;
+}
+
+const MEBIBYTE = 1 << 20;
+
+/** Memory below 1 MiB: the zero page and command line, the classic firmware area with tables and log. */
+const BOOT_PARAMS = 0x10000;
+const COMMAND_LINE = 0x20000;
+const LOW_RAM_END = 0x9f000;
+const ACPI_BASE = 0xe0000;
+export const LOG_AREA = { address: 0xf0000, size: 0x10000 } as const;
+const COMMAND_LINE_MAX = 2047;
+
+/** The ACPI tables of a direct boot. */
+export const directTables = ({ machine, tpm }: Pick<LinuxBoot, 'machine' | 'tpm'>) =>
+  placeTables({ ...machine, ...(tpm && { tpm: { interface: tpm, logArea: LOG_AREA } }) }, ACPI_BASE);
+
+/** Place everything. Throws LinuxGuestError LINUX_MEMORY when it does not fit. */
+export function placeLinux(boot: LinuxBoot): PlacedLinux {
+  const { kernel, initrd, memoryBytes, eventLog } = boot;
+  const commandLine = encodeCommandLine(boot.commandLine);
+  const initrdStart = Math.floor((memoryBytes - initrd.length) / MEBIBYTE) * MEBIBYTE;
+  if (initrdStart < kernel.end) {
+    const needed = Math.ceil((kernel.end + initrd.length) / MEBIBYTE) + 1;
+    throw new LinuxGuestError('LINUX_MEMORY', `kernel and initramfs need ${needed} MiB of memory at the least`);
+  }
+  if (eventLog !== undefined && eventLog.length > LOG_AREA.size) {
+    throw new LinuxGuestError('LINUX_MEMORY', `the event log has ${eventLog.length} bytes; its area ${LOG_AREA.size}`);
+  }
+  const acpi = directTables(boot);
+  const memory: MemoryRange[] = [
+    { start: 0, size: LOW_RAM_END, type: 'ram' },
+    { start: ACPI_BASE, size: LOG_AREA.address - ACPI_BASE, type: 'acpi' },
+    { start: LOG_AREA.address, size: LOG_AREA.size, type: 'nvs' },
+    { start: MEBIBYTE, size: memoryBytes - MEBIBYTE, type: 'ram' },
+  ];
+  const zeroPage = bootParams({
+    kernel,
+    commandLine: COMMAND_LINE,
+    initrd: { start: initrdStart, size: initrd.length },
+    rsdp: acpi.rsdp,
+    memory,
+  });
+  return {
+    segments: [
+      ...kernel.segments.map(({ gpa, bytes }) => ({ gpa, bytes })),
+      { gpa: initrdStart, bytes: initrd },
+      { gpa: BOOT_PARAMS, bytes: zeroPage },
+      { gpa: COMMAND_LINE, bytes: commandLine },
+      { gpa: acpi.base, bytes: acpi.bytes },
+      ...(eventLog ? [{ gpa: LOG_AREA.address, bytes: eventLog }] : []),
+    ],
+    entry: { eip: kernel.elf.entry, esi: BOOT_PARAMS },
+  };
+}
+
+function encodeCommandLine(text: string): Uint8Array {
+  const bytes = new TextEncoder().encode(`${text}\0`);
+  if (bytes.length > COMMAND_LINE_MAX + 1 || bytes.indexOf(0) !== bytes.length - 1) {
+    throw new LinuxGuestError('LINUX_KERNEL', `the command line must have up to ${COMMAND_LINE_MAX} bytes and no NUL`);
+  }
+  return bytes;
+}

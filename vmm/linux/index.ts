@@ -1,0 +1,5 @@
+export { directTables, type LinuxBoot, LOG_AREA, type PlacedLinux, placeLinux } from './boot.ts';
+export { LinuxGuestError } from './error.ts';
+export { FAST_COMMAND_LINE, fetchLinux, type LinuxArchitecture, type LinuxFiles } from './guest.ts';
+export { READY_MARK } from './init.ts';
+export type { LinuxKernel } from './kernel.ts';

@@ -1,0 +1,22 @@
+/** What runs first in a Linux guest of ours: mounts, then a shell on the serial console. */
+
+/** Programs of BusyBox that are reachable by name. */
+export const APPLETS = [
+  'sh', 'awk', 'cat', 'chmod', 'cmp', 'cp', 'cttyhack', 'cut', 'date', 'dd', 'df', 'dmesg', 'echo', 'env', 'find',
+  'free', 'grep', 'head', 'hexdump', 'id', 'ls', 'md5sum', 'mkdir', 'mknod', 'mount', 'mv', 'od', 'poweroff', 'ps',
+  'reboot', 'rm', 'sed', 'setsid', 'sha256sum', 'sleep', 'stty', 'tail', 'tr', 'umount', 'uname', 'uptime', 'vi', 'wc',
+] as const; // biome-ignore format: a list
+
+/** Printed on the console when the shell is about to start. */
+export const READY_MARK = 'nexus: guest ready';
+
+export const INIT = `#!/bin/busybox sh
+export PATH=/bin:/usr/bin HOME=/root TERM=linux TPM2TOOLS_TCTI=device:/dev/tpmrm0
+mount -t devtmpfs devtmpfs /dev
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t securityfs securityfs /sys/kernel/security
+echo '${READY_MARK}'
+cd /root
+while :; do setsid cttyhack sh; done
+`;
