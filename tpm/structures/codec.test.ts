@@ -54,7 +54,7 @@ describe('codec', () => {
   });
 
   it('answers the response code of the type at fault', () => {
-    expect(refusal(TPM2B_DIGEST, '0041' + '00'.repeat(65))).toBe(TPM_RC.SIZE);
+    expect(refusal(TPM2B_DIGEST, `0041${'00'.repeat(65)}`)).toBe(TPM_RC.SIZE);
     expect(refusal(TPM2B_DIGEST, '000401')).toBe(TPM_RC.INSUFFICIENT);
     expect(refusal(TPML_DIGEST_OR, '000000010000')).toBe(TPM_RC.SIZE);
     expect(refusal(TPML_PCR_SELECTION, '00000001001f03000000')).toBe(TPM_RC.HASH);
@@ -73,9 +73,9 @@ describe('codec', () => {
   });
 
   it('never fails on hostile bytes other than with a response code', () => {
-    const schemas = Object.entries(structures).filter(
+    const schemas = Object.entries<unknown>(structures).filter(
       (entry): entry is [string, Schema<unknown>] =>
-        /^TPM[2ALST]/.test(entry[0]) && typeof entry[1] === 'object' && 'read' in entry[1],
+        /^TPM[2ALST]/.test(entry[0]) && typeof entry[1] === 'object' && entry[1] !== null && 'read' in entry[1],
     );
     expect(schemas.length).toBeGreaterThan(80);
     fc.assert(
