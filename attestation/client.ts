@@ -18,21 +18,15 @@ export class VerifierRefusal extends Error {
   /** HTTP status; 0 when there was no answer. */
   readonly status: number;
   readonly failed: readonly string[];
-  readonly wayOut: string | undefined;
+  /** The way out; empty where there is none. */
+  readonly remedy: string;
 
-  constructor(
-    code: string,
-    status: number,
-    message: string,
-    failed: readonly string[],
-    wayOut?: string,
-    cause?: unknown,
-  ) {
+  constructor(code: string, status: number, message: string, failed: readonly string[], remedy = '', cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.status = status;
     this.failed = failed;
-    this.wayOut = wayOut;
+    this.remedy = remedy;
   }
 }
 
@@ -206,9 +200,9 @@ export class VerifierClient {
 
 function refusalOf(status: number, text: string): VerifierRefusal {
   try {
-    const problem = JSON.parse(text) as Json & { code?: string; detail?: string; failed?: string[]; wayOut?: string };
+    const problem = JSON.parse(text) as Json & { code?: string; detail?: string; failed?: string[]; remedy?: string };
     if (typeof problem.code === 'string') {
-      return new VerifierRefusal(problem.code, status, problem.detail ?? '', problem.failed ?? [], problem.wayOut);
+      return new VerifierRefusal(problem.code, status, problem.detail ?? '', problem.failed ?? [], problem.remedy);
     }
   } catch {
     // Not ours: a proxy answered.

@@ -47,7 +47,7 @@ export function openBytes(key: Uint8Array, sealed: Uint8Array, context: string):
 
 function wrong(cause?: unknown): VerifierError {
   return new VerifierError('kek-wrong', 'The key-encryption key does not open this database.', {
-    wayOut: 'Start with the key file, passphrase or TPM that the database was created with.',
+    remedy: 'Start with the key file, passphrase or TPM that the database was created with.',
     cause,
   });
 }

@@ -32,7 +32,7 @@ export interface Attested {
 export function parseReleasePolicy(value: unknown): ReleasePolicy {
   if (Check(ReleasePolicySchema, value)) return value;
   throw new VerifierError('policy-malformed', 'The release policy is malformed.', {
-    wayOut: 'Members: codeIdentity, signer, minimumSvn, allowDebug, platforms, allowWarning; see /openapi.json.',
+    remedy: 'Members: codeIdentity, signer, minimumSvn, allowDebug, platforms, allowWarning; see /openapi.json.',
   });
 }
 

@@ -39,7 +39,7 @@ export function releaseUserData(key: Uint8Array, nonce: Uint8Array): Uint8Array 
 function refused(resource: string, failed: readonly string[]): VerifierError {
   return new VerifierError('release-refused', `The attestation does not meet the policy of ${resource}.`, {
     failed,
-    wayOut: 'Compare the partition with the policy of the resource: GET /v1/resources.',
+    remedy: 'Compare the partition with the policy of the resource: GET /v1/resources.',
   });
 }
 
@@ -93,7 +93,7 @@ export class Releases {
       return { version: row.version, mediaType: row.media_type, enc, ciphertext, lease };
     } catch (cause) {
       throw new VerifierError('key-malformed', 'The X25519 public key cannot be used.', {
-        wayOut: 'Send the 32 bytes of a freshly made key.',
+        remedy: 'Send the 32 bytes of a freshly made key.',
         cause,
       });
     } finally {
@@ -137,7 +137,7 @@ export class Releases {
         if (spent !== undefined) {
           throw new VerifierError('resource-spent', `${row.name} was released already; it is released once.`, {
             failed: ['one-time'],
-            wayOut: 'Store a new version of the resource.',
+            remedy: 'Store a new version of the resource.',
           });
         }
       }

@@ -170,6 +170,6 @@ function contextOf(tenant: string, name: string, version: number): string {
 
 function unknown(name: string): VerifierError {
   return new VerifierError('resource-unknown', `There is no live resource ${name}.`, {
-    wayOut: 'Store it: PUT /v1/resources/{name}.',
+    remedy: 'Store it: PUT /v1/resources/{name}.',
   });
 }

@@ -6,6 +6,7 @@ import { Batcher } from './database/batcher.ts';
 import type { Database } from './database/open.ts';
 import { VerifierError } from './errors.ts';
 import type { Appraised, CheckResult, EvidenceFormat, OpenedEvidence } from './evidence-format.ts';
+import type { Metrics } from './http/metrics.ts';
 import type { KnownPlatform, Platforms } from './platforms.ts';
 import { EAR_TYPE, type Result, readResultClaims, resultClaims } from './results.ts';
 import type { SigningKeys } from './signing-keys.ts';
@@ -28,6 +29,7 @@ export interface AttestationsOptions {
   readonly issuer: string;
   readonly build: string;
   readonly resultSeconds: number;
+  readonly metrics: Metrics;
 }
 
 interface Outcome {
@@ -78,6 +80,8 @@ export class Attestations {
       keys.sign(claims, EAR_TYPE),
       this.#record.add({ caller, result, clock: appraised.clock, now }),
     ]);
+    this.#options.metrics.attestations.inc({ state: result.state });
+    for (const check of result.failed) this.#options.metrics.failedChecks.inc({ check });
     return { ...result, checks: appraised.checks, result: signed };
   }
 
@@ -101,7 +105,7 @@ export class Attestations {
       const reason = cause instanceof Error ? cause.message : 'it does not parse';
       throw new VerifierError('evidence-malformed', `The evidence is malformed: ${reason}`, {
         failed: ['evidence-format'],
-        wayOut: `Send ${format.mediaType}, as docs/evidence.md describes it.`,
+        remedy: `Send ${format.mediaType}, as docs/evidence.md describes it.`,
         cause,
       });
     }
@@ -111,7 +115,7 @@ export class Attestations {
 function refusedResult(cause?: unknown): VerifierError {
   return new VerifierError('result-refused', 'The result is not signed by this verifier, or it has expired.', {
     failed: ['result'],
-    wayOut: 'Attest again and send the new result.',
+    remedy: 'Attest again and send the new result.',
     cause,
   });
 }

@@ -66,7 +66,7 @@ export class Challenges {
     ) {
       throw new VerifierError('challenge-spent', 'The challenge is unknown, expired or already used.', {
         failed: ['freshness'],
-        wayOut: 'Ask for a new challenge and make new evidence over its nonce.',
+        remedy: 'Ask for a new challenge and make new evidence over its nonce.',
       });
     }
     return challenge;

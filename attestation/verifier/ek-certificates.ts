@@ -33,13 +33,13 @@ export type CertifiedKey =
 
 function malformed(message: string, cause?: unknown): VerifierError {
   return new VerifierError('ek-malformed', message, {
-    wayOut: 'Send the EK certificate and its intermediates as DER, leaf first.',
+    remedy: 'Send the EK certificate and its intermediates as DER, leaf first.',
     cause,
   });
 }
 
-function untrusted(message: string, wayOut: string): VerifierError {
-  return new VerifierError('ek-untrusted', message, { failed: ['ek-certificate'], wayOut });
+function untrusted(message: string, remedy: string): VerifierError {
+  return new VerifierError('ek-untrusted', message, { failed: ['ek-certificate'], remedy });
 }
 
 function parse(der: Uint8Array): Certificate {

@@ -64,7 +64,7 @@ function taken(platform: string): VerifierError {
     `Another TPM is enrolled as ${platform}, or this one under another name.`,
     {
       failed: ['platform-identity'],
-      wayOut: 'Choose another name, or have an operator remove the old record: DELETE /v1/platforms/{id}.',
+      remedy: 'Choose another name, or have an operator remove the old record: DELETE /v1/platforms/{id}.',
     },
   );
 }
@@ -91,7 +91,7 @@ export class Enrolment {
     if (!sameKey(certified, ek.key)) {
       throw new VerifierError('ek-mismatch', 'The EK certificate is for another key than the EK that was sent.', {
         failed: ['ek-certificate'],
-        wayOut: 'Create the EK with the template that the certificate was issued for.',
+        remedy: 'Create the EK with the template that the certificate was issued for.',
       });
     }
     const ekDigest = sha256(request.ekPublic);
@@ -137,7 +137,7 @@ export class Enrolment {
       .executeTakeFirst();
     if (pending === undefined || pending.expires_at <= now) {
       throw new VerifierError('enrolment-unknown', 'No enrolment waits under this id, or it has expired.', {
-        wayOut: 'Begin again: POST /v1/enrolments.',
+        remedy: 'Begin again: POST /v1/enrolments.',
       });
     }
     if (!equalBytes(sha256(secret), pending.secret_hash)) {
@@ -150,7 +150,7 @@ export class Enrolment {
         );
       throw new VerifierError('activation-refused', 'The activated secret is wrong.', {
         failed: ['proof-of-possession'],
-        wayOut: 'Run TPM2_ActivateCredential on the TPM that holds both keys, then begin again.',
+        remedy: 'Run TPM2_ActivateCredential on the TPM that holds both keys, then begin again.',
       });
     }
     const ekDigest = sha256(pending.ek_public);
@@ -182,7 +182,7 @@ export class Enrolment {
       return makeCredential(ek, akName, secret);
     } catch (cause) {
       throw new VerifierError('ek-malformed', 'Nothing can be encrypted to this endorsement key.', {
-        wayOut: 'Create the EK with a template of the TCG EK Credential Profile.',
+        remedy: 'Create the EK with a template of the TCG EK Credential Profile.',
         cause,
       });
     }
@@ -212,7 +212,7 @@ export class Enrolment {
       if (row.revoked_at !== null) {
         throw new VerifierError('platform-revoked', `The platform ${platform} is revoked.`, {
           failed: ['platform-identity'],
-          wayOut: 'An operator can remove the record to allow a new enrolment.',
+          remedy: 'An operator can remove the record to allow a new enrolment.',
         });
       }
     }
@@ -227,7 +227,7 @@ export class Enrolment {
       .executeTakeFirstOrThrow();
     if (Number(count) >= MAX_PENDING) {
       throw new VerifierError('rate-limited', 'Too many enrolments are unfinished.', {
-        wayOut: `Try again in ${this.#seconds} seconds.`,
+        remedy: `Try again in ${this.#seconds} seconds.`,
       });
     }
   }

@@ -42,7 +42,7 @@ export const REFUSALS = {
 export type RefusalCode = keyof typeof REFUSALS;
 
 export interface RefusalDetail {
-  readonly wayOut?: string;
+  readonly remedy?: string;
   /** Names of the checks that failed, as `appraise` names them. */
   readonly failed?: readonly string[];
   readonly cause?: unknown;
@@ -52,19 +52,20 @@ export class VerifierError extends Error {
   override readonly name = 'VerifierError';
   readonly code: RefusalCode;
   readonly status: number;
-  readonly wayOut: string | undefined;
+  /** The way out; empty where there is none. */
+  readonly remedy: string;
   readonly failed: readonly string[];
 
   constructor(code: RefusalCode, message: string, detail: RefusalDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
     this.code = code;
     this.status = REFUSALS[code];
-    this.wayOut = detail.wayOut;
+    this.remedy = detail.remedy ?? '';
     this.failed = detail.failed ?? [];
   }
 }
 
-/** Body of `application/problem+json` (RFC 9457) with our three extensions: code, failed, wayOut. */
+/** Body of `application/problem+json` (RFC 9457) with our three extensions: code, failed, remedy. */
 export interface Problem {
   readonly type: string;
   readonly title: string;
@@ -72,7 +73,7 @@ export interface Problem {
   readonly detail: string;
   readonly code: RefusalCode;
   readonly failed?: readonly string[];
-  readonly wayOut?: string;
+  readonly remedy?: string;
 }
 
 /** The problem document of a refusal; what is not ours becomes `internal` and says nothing of its insides. */
@@ -88,6 +89,6 @@ export function problem(error: unknown): Problem {
     detail: known.message,
     code: known.code,
     ...(known.failed.length > 0 && { failed: known.failed }),
-    ...(known.wayOut !== undefined && { wayOut: known.wayOut }),
+    ...(known.remedy !== '' && { remedy: known.remedy }),
   };
 }

@@ -103,13 +103,13 @@ export class Platforms {
     if (platform === undefined) {
       throw new VerifierError('platform-unknown', 'No platform is enrolled with this attestation key.', {
         failed: ['ak-enrolled'],
-        wayOut: 'Enrol it: POST /v1/enrolments, or nexus agent enrol.',
+        remedy: 'Enrol it: POST /v1/enrolments, or nexus agent enrol.',
       });
     }
     if (platform.revokedAt !== null) {
       throw new VerifierError('platform-revoked', `The platform ${platform.id} is revoked.`, {
         failed: ['ak-enrolled'],
-        wayOut: 'Ask an operator why.',
+        remedy: 'Ask an operator why.',
       });
     }
     return platform;
@@ -215,6 +215,6 @@ function stateOf(row: { revoked_at: Date | null; state: string | null; expires_a
 
 function unknown(id: string): VerifierError {
   return new VerifierError('platform-unknown', `No platform ${id} is enrolled (or it is revoked already).`, {
-    wayOut: 'List them: GET /v1/platforms.',
+    remedy: 'List them: GET /v1/platforms.',
   });
 }

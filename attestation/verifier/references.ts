@@ -39,7 +39,7 @@ export class References {
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : 'unknown reason';
       throw new VerifierError('reference-malformed', `The reference values are malformed: ${reason}`, {
-        wayOut: 'See docs/policy.md for the document.',
+        remedy: 'See docs/policy.md for the document.',
         cause,
       });
     }
@@ -102,7 +102,7 @@ export class References {
         .executeTakeFirst();
       if (result.numUpdatedRows === 0n) {
         throw new VerifierError('reference-unknown', `There is no live version ${version} of ${name}.`, {
-          wayOut: 'List them: GET /v1/references.',
+          remedy: 'List them: GET /v1/references.',
         });
       }
       await appendAudit(tx, now, [

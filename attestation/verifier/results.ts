@@ -85,7 +85,7 @@ export function readResultClaims(claims: JWTPayload): Result {
   if (!Check(ResultClaims, claims)) {
     throw new VerifierError('result-refused', 'The result is not one of this verifier.', {
       failed: ['result'],
-      wayOut: 'Send the `result` of POST /v1/attestations.',
+      remedy: 'Send the `result` of POST /v1/attestations.',
     });
   }
   const { partition, ...rest } = claims.nexus;

@@ -5,10 +5,10 @@ import type { Attestations } from './attestations.ts';
 import type { Challenges } from './challenges.ts';
 import type { Database } from './database/open.ts';
 import type { Enrolment } from './enrolment.ts';
+import type { Metrics } from './http/metrics.ts';
 import type { Platforms } from './platforms.ts';
 import type { References } from './references.ts';
 import type { SigningKeys } from './signing-keys.ts';
-import type { Role } from './tokens.ts';
 
 /** Purpose of the challenges of our own API. */
 export const OWN_CHALLENGE = 'v1';
@@ -24,8 +24,7 @@ export interface Service {
   readonly attestations: Attestations;
   readonly resources: Resources;
   readonly releases: Releases;
-  /** What a caller without credentials may do. */
-  readonly anonymousRoles: ReadonlySet<Role>;
+  readonly metrics: Metrics;
   /** True from the moment a shutdown was asked for: readiness fails, open requests finish. */
   readonly draining: boolean;
 }

@@ -21,7 +21,7 @@ const TOKEN = /^nxt_([0-9a-f-]{36})_([A-Za-z0-9_-]{43})$/;
 
 function refused(): VerifierError {
   return new VerifierError('token-refused', 'The token is malformed, unknown, expired or revoked.', {
-    wayOut: 'Ask an administrator for a token: nexus verifier token create.',
+    remedy: 'Ask an administrator for a token: nexus verifier token create.',
   });
 }
 
@@ -84,7 +84,7 @@ export async function revokeToken(db: Database, now: Date, caller: Caller, id: s
       .where('revoked_at', 'is', null)
       .executeTakeFirst();
     if (result.numUpdatedRows === 0n) {
-      throw new VerifierError('token-unknown', `No live token has the id ${id}.`, { wayOut: 'List the tokens.' });
+      throw new VerifierError('token-unknown', `No live token has the id ${id}.`, { remedy: 'List the tokens.' });
     }
     await appendAudit(tx, now, [{ tenant: caller.tenant, actor: caller.actor, action: 'token.revoke', subject: id }]);
   });
@@ -96,10 +96,10 @@ export function requireRole(caller: Caller, ...roles: readonly Role[]): void {
   const needed = roles.join(' or ');
   if (caller.actor === 'anonymous') {
     throw new VerifierError('token-missing', `This needs the role ${needed}.`, {
-      wayOut: 'Send Authorization: Bearer <token>.',
+      remedy: 'Send Authorization: Bearer <token>.',
     });
   }
   throw new VerifierError('role-missing', `This needs the role ${needed}.`, {
-    wayOut: 'Use a token with that role.',
+    remedy: 'Use a token with that role.',
   });
 }

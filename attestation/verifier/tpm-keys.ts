@@ -15,7 +15,7 @@ function read(bytes: Uint8Array, code: 'ek-malformed' | 'ak-malformed'): TpmPubl
     return parseTpmPublic(bytes);
   } catch (cause) {
     throw new VerifierError(code, 'The public area is malformed or of a kind that is not supported.', {
-      wayOut: 'Send TPMT_PUBLIC of an RSA or NIST-curve key, as TPM2_ReadPublic returns it without its size.',
+      remedy: 'Send TPMT_PUBLIC of an RSA or NIST-curve key, as TPM2_ReadPublic returns it without its size.',
       cause,
     });
   }
@@ -30,7 +30,7 @@ export function readEndorsementKey(bytes: Uint8Array): TpmPublic {
     'The key is not an endorsement key (restricted, decrypting, fixed to its TPM).',
     {
       failed: ['ek-attributes'],
-      wayOut: 'Create the EK with a template of the TCG EK Credential Profile.',
+      remedy: 'Create the EK with a template of the TCG EK Credential Profile.',
     },
   );
 }
@@ -41,6 +41,6 @@ export function readAttestationKey(bytes: Uint8Array): TpmPublic {
   if ((ak.attributes & (AK_ATTRIBUTES | decrypt)) === AK_ATTRIBUTES && ak.nameAlg !== 'sha1') return ak;
   throw new VerifierError('ak-unsuitable', 'An attestation key is restricted, signing, and fixed to its TPM.', {
     failed: ['ak-attributes'],
-    wayOut: 'Create it in the TPM as a restricted signing key (tpm2_createak does).',
+    remedy: 'Create it in the TPM as a restricted signing key (tpm2_createak does).',
   });
 }

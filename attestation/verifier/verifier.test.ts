@@ -296,7 +296,7 @@ describe('the verifier, over HTTP', () => {
       expect(await response.json()).toMatchObject({
         type: 'urn:nexus-tcb:problem:request-malformed',
         detail: expect.stringContaining('challenge'),
-        wayOut: expect.stringContaining('openapi'),
+        remedy: expect.stringContaining('openapi'),
       });
     });
 

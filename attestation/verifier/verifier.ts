@@ -12,8 +12,10 @@ import { Manufacturers } from './ek-certificates.ts';
 import { Enrolment } from './enrolment.ts';
 import { VerifierError } from './errors.ts';
 import type { EvidenceFormat } from './evidence-format.ts';
-import { buildApp } from './http/app.ts';
-import { DEFAULT_TENANT } from './http/authentication.ts';
+import { buildApp, type TlsOptions } from './http/app.ts';
+import { Authentication, type CertificateRule, DEFAULT_TENANT, type OidcProvider } from './http/authentication.ts';
+import { createMetrics } from './http/metrics.ts';
+import type { RateLimit } from './http/rate-limit.ts';
 import { Platforms } from './platforms.ts';
 import { References } from './references.ts';
 import type { Service } from './service.ts';
@@ -39,6 +41,13 @@ export interface VerifierOptions {
   readonly resultSeconds?: number;
   /** Default 16 MiB. */
   readonly bodyLimit?: number;
+  /** Per client address. Default 200 a second, 400 at once. */
+  readonly rateLimit?: RateLimit | false;
+  readonly tls?: TlsOptions;
+  /** Callers by client certificate (needs `tls.clientCa`). */
+  readonly certificates?: readonly CertificateRule[];
+  /** Identity providers whose tokens are accepted. */
+  readonly oidc?: readonly OidcProvider[];
   /** Default: the evidence of nexus hosts and agents, docs/evidence.md. */
   readonly format: EvidenceFormat;
   readonly clock?: () => Date;
@@ -57,6 +66,7 @@ export interface Verifier {
 
 const DEFAULT_SECONDS = 300;
 const DEFAULT_BODY_LIMIT = 16 * 2 ** 20;
+const DEFAULT_RATE_LIMIT: RateLimit = { perSecond: 200, burst: 400 };
 const SALT_BYTES = 16;
 
 function kekSource(options: VerifierOptions): KekSource {
@@ -64,7 +74,7 @@ function kekSource(options: VerifierOptions): KekSource {
   if ('directory' in options.database) return { file: join(options.database.directory, 'kek') };
   if ('memory' in options.database) return { unseal: async () => randomBytes(32) };
   throw new VerifierError('kek-wrong', 'A verifier on PostgreSQL needs a key-encryption key.', {
-    wayOut: 'Start with --kek FILE or a passphrase; every replica uses the same.',
+    remedy: 'Start with --kek FILE or a passphrase; every replica uses the same.',
   });
 }
 
@@ -78,7 +88,7 @@ async function openKek(db: Database, source: KekSource): Promise<KeyEncryptionKe
   const recorded = (await recall(db, 'kek-fingerprint')) as { fingerprint: string };
   if (recorded.fingerprint !== kek.fingerprint) {
     throw new VerifierError('kek-wrong', 'The key-encryption key does not belong to this database.', {
-      wayOut: 'Start with the key file, passphrase or TPM that the database was created with.',
+      remedy: 'Start with the key file, passphrase or TPM that the database was created with.',
     });
   }
   return kek;
@@ -111,6 +121,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
   try {
     const kek = await openKek(db, source);
     const keys = new SigningKeys(db, kek, clock, resultSeconds);
+    const metrics = createMetrics();
     const challenges = new Challenges(db, clock, challengeSeconds);
     const platforms = new Platforms(db, clock);
     const attestations = new Attestations({
@@ -123,6 +134,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       issuer: options.issuer ?? 'nexus-tcb',
       build: `nexus-tcb ${VERSION}`,
       resultSeconds,
+      metrics,
     });
     const resources = new Resources(db, kek, clock);
     let draining = false;
@@ -137,7 +149,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       enrolment: new Enrolment(db, clock, manufacturers, challengeSeconds),
       references: new References(db, clock, (body) => format.parseReference(body)),
       releases: new Releases(db, clock, resources, attestations),
-      anonymousRoles: new Set(options.anonymousRoles ?? ['attester', 'enroller']),
+      metrics,
       get draining() {
         return draining;
       },
@@ -145,6 +157,15 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
     const app = await buildApp(service, {
       logger: options.logger ?? false,
       bodyLimit: options.bodyLimit ?? DEFAULT_BODY_LIMIT,
+      rateLimit: options.rateLimit ?? DEFAULT_RATE_LIMIT,
+      tls: options.tls,
+      authentication: new Authentication({
+        db,
+        clock,
+        anonymousRoles: options.anonymousRoles ?? ['attester', 'enroller'],
+        oidc: options.oidc ?? [],
+        certificates: options.certificates ?? [],
+      }),
     });
     return {
       service,

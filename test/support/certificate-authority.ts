@@ -121,3 +121,12 @@ export async function revocationList(issuer: Authority, revoked: readonly Certif
 export function der(certificate: Certificate): Uint8Array {
   return new Uint8Array(certificate.toSchema(true).toBER());
 }
+
+export function pem(bytes: Uint8Array, label = 'CERTIFICATE'): string {
+  const lines = Buffer.from(bytes).toString('base64').replace(/.{64}/g, '$&\n').trimEnd();
+  return `-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`;
+}
+
+export async function privatePem(keys: KeyPair): Promise<string> {
+  return pem(new Uint8Array(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)), 'PRIVATE KEY');
+}

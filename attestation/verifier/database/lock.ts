@@ -42,7 +42,7 @@ export function lockDirectory(directory: string): DirectoryLock {
     const [pid = '', since = ''] = holder.split(' ');
     if (Number(pid) > 0 && alive(Number(pid), since)) {
       throw new VerifierError('database-unavailable', `Process ${pid} holds the verifier's state in ${directory}.`, {
-        wayOut: `Stop process ${pid}, or use another directory; for several verifiers use PostgreSQL.`,
+        remedy: `Stop process ${pid}, or use another directory; for several verifiers use PostgreSQL.`,
       });
     }
     fs.rmSync(path, { force: true });

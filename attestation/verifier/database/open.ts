@@ -63,12 +63,12 @@ export async function openDatabase(location: DatabaseLocation): Promise<Database
   if (error instanceof VerifierError) throw error;
   if (error instanceof Error && /corrupted migrations/.test(error.message)) {
     throw new VerifierError('database-newer', 'The database was migrated by a later version of nexus-tcb.', {
-      wayOut: 'Run that version, or point this one at another database.',
+      remedy: 'Run that version, or point this one at another database.',
       cause: error,
     });
   }
   throw new VerifierError('database-unavailable', 'The database could not be opened.', {
-    wayOut: 'directory' in location ? `Check that ${location.directory} is ours and has space.` : 'Check the URL.',
+    remedy: 'directory' in location ? `Check that ${location.directory} is ours and has space.` : 'Check the URL.',
     cause: error,
   });
 }

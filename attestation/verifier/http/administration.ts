@@ -2,9 +2,11 @@
 import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { readAudit } from '../audit.ts';
+import { VerifierError } from '../errors.ts';
 import type { Service } from '../service.ts';
 import { createToken, ROLES, revokeToken } from '../tokens.ts';
 import type { App } from './app.ts';
+import { DEFAULT_TENANT } from './authentication.ts';
 
 const Time = Type.String({ format: 'date-time' });
 const MaybeTime = Type.Union([Time, Type.Null()]);
@@ -60,9 +62,12 @@ export function administrationRoutes(app: App, service: Service): void {
         tags: ['administration'],
       },
     },
-    async (_request, reply) => {
+    async (request, reply) => {
+      // The chain is one for all tenants: only the default tenant, which runs the service, may read all of it.
+      const { tenant } = request.caller;
+      const narrowed = tenant === DEFAULT_TENANT ? undefined : tenant;
       async function* lines() {
-        for await (const entry of readAudit(service.db)) yield `${JSON.stringify(entry)}\n`;
+        for await (const entry of readAudit(service.db, 1, narrowed)) yield `${JSON.stringify(entry)}\n`;
       }
       return reply.type('application/jsonl').send(Readable.from(lines()));
     },
@@ -201,6 +206,7 @@ function tokenRoutes(app: App, service: Service): void {
           {
             name: Type.String({ minLength: 1, maxLength: 128 }),
             roles: Type.Array(RoleName, { minItems: 1, maxItems: ROLES.length }),
+            tenant: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' })),
             expiresInSeconds: Type.Optional(Type.Integer({ minimum: 60 })),
           },
           { additionalProperties: false },
@@ -211,10 +217,14 @@ function tokenRoutes(app: App, service: Service): void {
     async (request, reply) => {
       const { name, roles, expiresInSeconds } = request.body;
       const now = service.clock();
-      const { tenant, actor } = request.caller;
+      const { caller } = request;
+      const tenant = request.body.tenant ?? caller.tenant;
+      if (tenant !== caller.tenant && caller.tenant !== DEFAULT_TENANT) {
+        throw new VerifierError('role-missing', 'Only the default tenant makes tokens for other tenants.');
+      }
       const expiry =
         expiresInSeconds === undefined ? {} : { expiresAt: new Date(now.getTime() + expiresInSeconds * 1000) };
-      const token = await createToken(service.db, now, actor, { tenant, name, roles, ...expiry });
+      const token = await createToken(service.db, now, caller.actor, { tenant, name, roles, ...expiry });
       return reply.code(201).send({ token });
     },
   );

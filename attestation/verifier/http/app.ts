@@ -7,10 +7,11 @@ import type { Service } from '../service.ts';
 import { type Caller, type Role, requireRole } from '../tokens.ts';
 import { administrationRoutes } from './administration.ts';
 import { attestationRoutes } from './attestation.ts';
-import { authenticate } from './authentication.ts';
+import type { Authentication } from './authentication.ts';
 import { brokerRoutes } from './broker.ts';
 import { enrolmentRoutes } from './enrolment.ts';
 import { operationsRoutes } from './operations.ts';
+import { type RateLimit, RateLimiter } from './rate-limit.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -20,10 +21,22 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Roles of which the caller needs one. A route without them is open to anyone who reaches it. */
     roles?: readonly Role[];
+    /** Not counted by the rate limit: what orchestrators poll. */
+    unlimited?: boolean;
   }
 }
 
+/** TLS of the listener; with `clientCa`, client certificates are asked for and those it signed are believed. */
+export interface TlsOptions {
+  readonly key: string | Buffer;
+  readonly cert: string | Buffer;
+  readonly clientCa?: string | Buffer;
+}
+
 export interface HttpOptions {
+  readonly authentication: Authentication;
+  readonly rateLimit: RateLimit | false;
+  readonly tls?: TlsOptions | undefined;
   readonly logger: FastifyBaseLogger | false;
   /** Largest body in bytes; evidence with an event log and an IMA list is the largest. */
   readonly bodyLimit: number;
@@ -32,10 +45,17 @@ export interface HttpOptions {
 /** The instance that routes are declared on. */
 export type App = ReturnType<typeof create>;
 
+function tlsOptions({ key, cert, clientCa }: TlsOptions) {
+  // Who presents no certificate, or one of a stranger, is not cut off but anonymous: roles decide.
+  const client = clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: false };
+  return { key, cert, minVersion: 'TLSv1.2' as const, ...client };
+}
+
 function create(options: HttpOptions) {
   return fastify({
     ...(options.logger === false ? { logger: false } : { loggerInstance: options.logger }),
     bodyLimit: options.bodyLimit,
+    ...(options.tls !== undefined && { https: tlsOptions(options.tls) }),
     // The sender of a request is told what is wrong with it; nothing is dropped or converted silently.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false } },
     forceCloseConnections: 'idle',
@@ -55,13 +75,13 @@ function translate(error: FastifyError | VerifierError, request: FastifyRequest)
     const [first] = error.validation;
     const where = `${error.validationContext ?? 'request'}${first?.instancePath ?? ''}`;
     return new VerifierError('request-malformed', `${where} ${first?.message ?? 'is malformed'}.`, {
-      wayOut: `See /openapi.json, ${request.method} ${request.routeOptions.url ?? request.url}.`,
+      remedy: `See /openapi.json, ${request.method} ${request.routeOptions.url ?? request.url}.`,
     });
   }
   if (error.code in CODES) {
     // `in` does not narrow an index.
     const code = CODES[error.code as keyof typeof CODES];
-    return new VerifierError(code, error.message, { wayOut: 'Send less, as application/json.' });
+    return new VerifierError(code, error.message, { remedy: 'Send less, as application/json.' });
   }
   const status = error.statusCode ?? 500;
   return status < 500 ? new VerifierError('request-malformed', error.message) : error;
@@ -81,10 +101,18 @@ export async function buildApp(service: Service, options: HttpOptions): Promise<
     },
   });
   app.decorateRequest('caller');
+  const limiter = options.rateLimit === false ? undefined : new RateLimiter(options.rateLimit, service.clock);
   app.addHook('onRequest', async (request) => {
-    request.caller = await authenticate(service, request);
-    const { roles } = request.routeOptions.config;
+    const { roles, unlimited } = request.routeOptions.config;
+    // Before credentials are looked at, so that guessing them is limited too.
+    if (unlimited !== true) limiter?.take(request.ip);
+    request.caller = await options.authentication.caller(request);
     if (roles !== undefined) requireRole(request.caller, ...roles);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    const labels = { method: request.method, route, status: String(reply.statusCode) };
+    service.metrics.requests.observe(labels, reply.elapsedTime / 1000);
   });
   app.setErrorHandler<FastifyError | VerifierError>(async (error, request, reply) => {
     const body = problem(translate(error, request));
@@ -93,7 +121,7 @@ export async function buildApp(service: Service, options: HttpOptions): Promise<
   });
   app.setNotFoundHandler(async (request, reply) => {
     const error = new VerifierError('not-found', `There is no ${request.method} ${request.url.slice(0, 200)}.`, {
-      wayOut: 'See /openapi.json.',
+      remedy: 'See /openapi.json.',
     });
     return reply
       .code(404)

@@ -5,6 +5,7 @@ import { Base64Url, fromBase64Url, toBase64Url } from '../bytes.ts';
 import { OWN_CHALLENGE, type Service } from '../service.ts';
 import type { App } from './app.ts';
 import { Submission } from './attestation.ts';
+import { counted } from './metrics.ts';
 
 const Name = Type.Object({ '*': Type.String({ maxLength: 255 }) });
 
@@ -124,17 +125,18 @@ export function brokerRoutes(app: App, service: Service): void {
     async (request) => {
       const { body, caller } = request;
       const key = fromBase64Url(body.key);
-      const released =
+      const released = await counted(service.metrics.releases, 'granted', () =>
         'result' in body
-          ? await service.releases.byResult(caller, body.resource, key, body.result)
-          : await service.releases.byEvidence(
+          ? service.releases.byResult(caller, body.resource, key, body.result)
+          : service.releases.byEvidence(
               caller,
               body.resource,
               key,
               OWN_CHALLENGE,
               body.challenge,
               fromBase64Url(body.evidence),
-            );
+            ),
+      );
       return {
         resource: body.resource,
         version: released.version,

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { Base64Url, fromBase64Url, toBase64Url } from '../bytes.ts';
 import type { Service } from '../service.ts';
 import type { App } from './app.ts';
+import { counted } from './metrics.ts';
 
 const Begin = Type.Object(
   {
@@ -68,7 +69,10 @@ export function enrolmentRoutes(app: App, service: Service): void {
     },
     async (request) => {
       const secret = fromBase64Url(request.body.secret);
-      const { platform, akName } = await service.enrolment.finish(request.caller, request.params.id, secret);
+      const { enrolments } = service.metrics;
+      const { platform, akName } = await counted(enrolments, 'enrolled', () =>
+        service.enrolment.finish(request.caller, request.params.id, secret),
+      );
       return { platform, akName: toBase64Url(akName) };
     },
   );

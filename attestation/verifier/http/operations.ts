@@ -29,13 +29,19 @@ export function operationsRoutes(app: App, service: Service): void {
 
   app.get(
     '/healthz',
-    { schema: { summary: 'The process lives', tags: ['operations'], response: { 200: Status } } },
+    {
+      config: { unlimited: true },
+      schema: { summary: 'The process lives', tags: ['operations'], response: { 200: Status } },
+    },
     async () => ({ status: 'ok' }),
   );
 
   app.get(
     '/readyz',
-    { schema: { summary: 'It can serve: the database answers', tags: ['operations'], response: { 200: Status } } },
+    {
+      config: { unlimited: true },
+      schema: { summary: 'It can serve: the database answers', tags: ['operations'], response: { 200: Status } },
+    },
     async () => {
       if (service.draining) throw new VerifierError('database-unavailable', 'The verifier is shutting down.');
       try {
@@ -45,5 +51,15 @@ export function operationsRoutes(app: App, service: Service): void {
       }
       return { status: 'ready' };
     },
+  );
+
+  app.get(
+    '/metrics',
+    {
+      config: { roles: ['auditor'], unlimited: true },
+      schema: { summary: 'Prometheus metrics of this process', tags: ['operations'] },
+    },
+    async (_request, reply) =>
+      reply.type(service.metrics.registry.contentType).send(await service.metrics.registry.metrics()),
   );
 }
