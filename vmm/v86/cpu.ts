@@ -43,6 +43,7 @@ export interface V86Cpu {
   readonly instruction_counter: Uint32Array;
   /** Files of the firmware-configuration interface. */
   readonly option_roms: { name: string; data: Uint8Array }[];
+  readonly devices: { readonly pci: V86Pci };
   get_seg_cs(): number;
   update_state_flags(): void;
   /** Write guest memory and drop compiled code that stood there. */
@@ -52,6 +53,12 @@ export interface V86Cpu {
   set_jit_config(option: number, value: number): void;
   /** Called by v86 for every reset that the guest asks for. */
   reboot_internal(): void;
+}
+
+/** Configuration space: 64 words for each function that exists; words 4 to 9 are the base address registers. */
+interface V86Pci {
+  readonly devices: readonly ({ readonly pci_bars: readonly (object | undefined)[] } | undefined)[];
+  readonly device_spaces: readonly (Int32Array | undefined)[];
 }
 
 export interface Emulator {
@@ -116,5 +123,19 @@ export async function createEmulator(options: EmulatorOptions): Promise<Emulator
   for (const file of options.firmware?.files ?? []) {
     emulator.v86.cpu.option_roms.push({ name: file.name, data: file.bytes });
   }
+  clearAbsentBars(emulator.v86.cpu.devices.pci);
   return emulator;
+}
+
+/**
+ * The IDE controller advertises ports of a channel without drives, whose base address register v86 does not have.
+ * It ignores that until it restores a saved state, and then throws. An absent register reads as zero.
+ */
+function clearAbsentBars(pci: V86Pci): void {
+  pci.devices.forEach((device, i) => {
+    device?.pci_bars.forEach((bar, n) => {
+      const space = pci.device_spaces[i];
+      if (bar === undefined && space !== undefined) space[4 + n] = 0;
+    });
+  });
 }

@@ -1,0 +1,1 @@
+export { buildGuests, GUESTS, GuestBuildError, type GuestName } from './build.ts';

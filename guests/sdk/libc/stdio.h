@@ -1,0 +1,3 @@
+/* libsodium's headers include it and use nothing of it. */
+#pragma once
+#include <stddef.h>

@@ -1,0 +1,3 @@
+/* libsodium's headers include it for size_t. */
+#pragma once
+#include <stddef.h>
