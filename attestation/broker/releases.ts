@@ -31,6 +31,14 @@ export interface Released {
   readonly lease: Lease;
 }
 
+/** A decision for release, with the content still in clear. */
+export interface Granted {
+  readonly version: number;
+  readonly mediaType: string;
+  readonly content: Buffer;
+  readonly lease: Lease;
+}
+
 /** The user data that binds a guest's key to the verifier's nonce: 64 bytes. */
 export function releaseUserData(key: Uint8Array, nonce: Uint8Array): Uint8Array {
   return Buffer.concat([sha256(key), sha256(nonce)]);
@@ -74,11 +82,36 @@ export class Releases {
   }
 
   async #release(caller: Caller, name: string, key: Uint8Array, result: Result): Promise<Released> {
+    const granted = await this.grant(caller, name, sha256(key), releaseUserData(key, result.nonce), result);
+    try {
+      const { enc, ciphertext } = hpkeSeal(key, RELEASE_INFO, new TextEncoder().encode(name), granted.content);
+      return { version: granted.version, mediaType: granted.mediaType, enc, ciphertext, lease: granted.lease };
+    } catch (cause) {
+      throw new VerifierError('key-malformed', 'The X25519 public key cannot be used.', {
+        remedy: 'Send the 32 bytes of a freshly made key.',
+        cause,
+      });
+    } finally {
+      granted.content.fill(0);
+    }
+  }
+
+  /**
+   * Decide, record a lease, and hand out the content in clear to a front door, which encrypts it and zeroes it.
+   * `userData` is what the attested partition must carry for the key to be its own. Throws `release-refused`,
+   * `resource-unknown`, `resource-spent`.
+   */
+  async grant(
+    caller: Caller,
+    name: string,
+    keyDigest: Uint8Array,
+    userData: Uint8Array,
+    result: Result,
+  ): Promise<Granted> {
     const row = await this.#resources.newest(caller.tenant, name);
     const failed = refusals(parseReleasePolicy(row.policy), result);
-    const userData = result.partition?.userData;
-    const expected = releaseUserData(key, result.nonce);
-    if (userData === undefined || userData.length !== expected.length || !timingSafeEqual(userData, expected)) {
+    const attested = result.partition?.userData;
+    if (attested === undefined || attested.length !== userData.length || !timingSafeEqual(attested, userData)) {
       failed.push('key-binding');
     }
     if (failed.length > 0) {
@@ -86,25 +119,14 @@ export class Releases {
       // What the appraisal found is the cause; the policy's refusals alone would hide it.
       throw refused(name, [...new Set([...result.failed, ...failed])]);
     }
-    const lease = await this.#grant(caller, row, key, result);
-    const content = this.#resources.open(row);
-    try {
-      const { enc, ciphertext } = hpkeSeal(key, RELEASE_INFO, new TextEncoder().encode(name), content);
-      return { version: row.version, mediaType: row.media_type, enc, ciphertext, lease };
-    } catch (cause) {
-      throw new VerifierError('key-malformed', 'The X25519 public key cannot be used.', {
-        remedy: 'Send the 32 bytes of a freshly made key.',
-        cause,
-      });
-    } finally {
-      content.fill(0);
-    }
+    const lease = await this.#lease(caller, row, keyDigest, result);
+    return { version: row.version, mediaType: row.media_type, content: this.#resources.open(row), lease };
   }
 
-  async #grant(
+  async #lease(
     caller: Caller,
     row: Awaited<ReturnType<Resources['newest']>>,
-    key: Uint8Array,
+    keyDigest: Uint8Array,
     result: Result,
   ): Promise<Lease> {
     const now = this.#clock();
@@ -150,7 +172,7 @@ export class Releases {
           version: row.version,
           platform: result.platform,
           code_identity: identity === undefined ? null : Buffer.from(identity, 'hex'),
-          key_digest: sha256(key),
+          key_digest: keyDigest,
           granted_at: now,
           expires_at: lease.expiresAt,
         })

@@ -57,8 +57,13 @@ export class Attestations {
     return this.appraise(caller, challenge, evidence);
   }
 
-  /** Appraise evidence over a challenge that was spent. Throws `evidence-malformed`, `platform-unknown`, `-revoked`. */
-  async appraise(caller: Caller, challenge: Challenge, evidence: Uint8Array): Promise<Verdict> {
+  /** Appraise evidence over a challenge that was spent; `extra` claims join the result. Throws `evidence-malformed`, `platform-unknown`, `-revoked`. */
+  async appraise(
+    caller: Caller,
+    challenge: Pick<Challenge, 'nonce'>,
+    evidence: Uint8Array,
+    extra: object = {},
+  ): Promise<Verdict> {
     const { clock, keys, platforms, issuer, build, resultSeconds } = this.#options;
     const opened = this.#open(evidence);
     const platform = await platforms.byAttestationKey(caller.tenant, opened.akName);
@@ -77,7 +82,7 @@ export class Attestations {
     const claims = resultClaims(result, appraised, { issuer, build, issuedAt: now, seconds: resultSeconds, policyId });
     // A verdict is on record before anyone can act on it.
     const [signed] = await Promise.all([
-      keys.sign(claims, EAR_TYPE),
+      keys.sign({ ...claims, ...extra }, EAR_TYPE),
       this.#record.add({ caller, result, clock: appraised.clock, now }),
     ]);
     this.#options.metrics.attestations.inc({ state: result.state });
@@ -121,7 +126,12 @@ function refusedResult(cause?: unknown): VerifierError {
 }
 
 /** An appraisal that throws has found nothing good: it is contraindicated, under a name of its own. */
-function appraiseClosed(opened: OpenedEvidence, challenge: Challenge, platform: KnownPlatform, now: Date): Appraised {
+function appraiseClosed(
+  opened: OpenedEvidence,
+  challenge: Pick<Challenge, 'nonce'>,
+  platform: KnownPlatform,
+  now: Date,
+): Appraised {
   try {
     return opened.appraise({
       nonce: challenge.nonce,

@@ -8,6 +8,7 @@ import type { Enrolment } from './enrolment.ts';
 import type { Metrics } from './http/metrics.ts';
 import type { Platforms } from './platforms.ts';
 import type { References } from './references.ts';
+import type { Sessions } from './sessions.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
 /** Purpose of the challenges of our own API. */
@@ -18,6 +19,9 @@ export interface Service {
   readonly clock: () => Date;
   readonly keys: SigningKeys;
   readonly challenges: Challenges;
+  readonly sessions: Sessions;
+  /** Media type of the evidence that is understood here. */
+  readonly mediaType: string;
   readonly enrolment: Enrolment;
   readonly platforms: Platforms;
   readonly references: References;

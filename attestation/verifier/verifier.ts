@@ -19,6 +19,7 @@ import type { RateLimit } from './http/rate-limit.ts';
 import { Platforms } from './platforms.ts';
 import { References } from './references.ts';
 import type { Service } from './service.ts';
+import { Sessions } from './sessions.ts';
 import { SigningKeys } from './signing-keys.ts';
 import { createToken, type Role } from './tokens.ts';
 import { VERSION } from './version.ts';
@@ -143,6 +144,8 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       clock,
       keys,
       challenges,
+      sessions: new Sessions(db, clock, challengeSeconds),
+      mediaType: format.mediaType,
       platforms,
       attestations,
       resources,

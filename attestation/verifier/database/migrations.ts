@@ -24,6 +24,10 @@ const first: Migration = {
         id text primary key, tenant text not null, nonce bytea not null, purpose text not null,
         expires_at timestamptz not null)`,
       sql`create index challenge_expiry on challenge (expires_at)`,
+      sql`create table session (
+        id text primary key, tenant text not null, door text not null, nonce bytea not null, status text not null,
+        result text, detail jsonb not null, expires_at timestamptz not null)`,
+      sql`create index session_expiry on session (expires_at)`,
       sql`create table reference (
         tenant text not null, name text not null, version integer not null, body jsonb not null,
         created_by text not null, created_at timestamptz not null, revoked_at timestamptz,

@@ -57,6 +57,20 @@ export interface ChallengeTable {
   expires_at: Time;
 }
 
+/** A session of a compatible front door: one nonce, one submission of evidence, one result. */
+export interface SessionTable {
+  id: string;
+  tenant: string;
+  door: 'veraison' | 'kbs';
+  nonce: Bytes;
+  status: 'waiting' | 'processing' | 'complete' | 'failed';
+  /** The signed result, when complete. */
+  result: string | null;
+  /** What the door remembers: the media type of the evidence, the key of the TEE. */
+  detail: JSONColumnType<object>;
+  expires_at: Time;
+}
+
 export interface ReferenceTable {
   tenant: string;
   name: string;
@@ -151,6 +165,7 @@ export interface Schema {
   platform: PlatformTable;
   pending_enrolment: PendingEnrolmentTable;
   challenge: ChallengeTable;
+  session: SessionTable;
   reference: ReferenceTable;
   resource: ResourceTable;
   lease: LeaseTable;

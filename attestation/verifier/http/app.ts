@@ -10,8 +10,10 @@ import { attestationRoutes } from './attestation.ts';
 import type { Authentication } from './authentication.ts';
 import { brokerRoutes } from './broker.ts';
 import { enrolmentRoutes } from './enrolment.ts';
+import { kbsRoutes } from './kbs.ts';
 import { operationsRoutes } from './operations.ts';
 import { type RateLimit, RateLimiter } from './rate-limit.ts';
+import { veraisonRoutes } from './veraison.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -133,5 +135,7 @@ export async function buildApp(service: Service, options: HttpOptions): Promise<
   attestationRoutes(app, service);
   brokerRoutes(app, service);
   administrationRoutes(app, service);
+  veraisonRoutes(app, service);
+  kbsRoutes(app, service);
   return app as unknown as FastifyInstance;
 }
