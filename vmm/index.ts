@@ -1,7 +1,10 @@
 export * from './acpi/index.ts';
+export { type EngineChoice, type EngineReport, openEngine, probeEngines } from './choose.ts';
 export * from './devices/index.ts';
 export * from './engine.ts';
 export * from './hypercall.ts';
+export { createKvmEngine, type KvmEngineOptions } from './kvm/engine.ts';
+export { type KvmReport, probeKvm } from './kvm/probe.ts';
 export * from './linux/index.ts';
 export * from './loaders/multiboot.ts';
 export type { Firmware, V86Cpu, V86Io } from './v86/cpu.ts';

@@ -23,7 +23,10 @@ const NO_INPUT = new Uint8Array(0);
 const refusal = (code: number) => (ERROR_BASE + code) >>> 0;
 
 /** Put the port on the bus. Gives access to its registers, which are part of the machine's state. */
-export function registerHypercallPort(cpu: V86Cpu, callHost: CallHost): { registers: Int32Array } {
+export function registerHypercallPort(
+  cpu: Pick<V86Cpu, 'io' | 'mem8' | 'write_blob'>,
+  callHost: CallHost,
+): { registers: Int32Array } {
   /** ARG0..ARG5, then the last result. */
   const registers = new Int32Array(ARGS + 1);
   const device = { name: 'hypercall' };

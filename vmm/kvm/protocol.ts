@@ -1,0 +1,43 @@
+/** What the host thread and a vCPU's Worker say to each other. Both run the host's code; only the guest is hostile. */
+import type { VmStop } from '../engine.ts';
+
+/** Words of the control block (Int32Array over a SharedArrayBuffer). */
+export const CONTROL = {
+  /** Raised by the host after each message; a waiting Worker sleeps on it. */
+  BELL: 0,
+  /** Console bytes sent by the Worker and not yet taken by the host. */
+  CONSOLE_PENDING: 1,
+  WORDS: 2,
+} as const;
+
+/** Console bytes in flight before the guest must wait, so that a talkative guest cannot fill the host's memory. */
+export const CONSOLE_WINDOW = 64 * 1024;
+
+export interface WorkerConfig {
+  readonly vmFd: number;
+  readonly vcpuFd: number;
+  /** Addresses in this process, which threads share. */
+  readonly run: { readonly address: bigint; readonly length: number };
+  readonly ram: { readonly address: bigint; readonly length: number };
+  /** Interrupt controllers and timer are in the kernel. */
+  readonly irqchip: boolean;
+  readonly control: SharedArrayBuffer;
+  readonly devices: readonly { readonly name: string; readonly module: string; readonly config?: unknown }[];
+}
+
+export type HostMessage =
+  | { readonly kind: 'run' }
+  | { readonly kind: 'pause'; readonly id: number }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'reply'; readonly result: number; readonly output?: Uint8Array }
+  | { readonly kind: 'input'; readonly bytes: Uint8Array }
+  | { readonly kind: 'device'; readonly name: string; readonly message: unknown };
+
+export type WorkerMessage =
+  | { readonly kind: 'ready'; readonly tid: number }
+  | { readonly kind: 'hypercall'; readonly call: number; readonly args: number[]; readonly input: Uint8Array }
+  | { readonly kind: 'console'; readonly bytes: Uint8Array }
+  | { readonly kind: 'device'; readonly name: string; readonly message: unknown }
+  | { readonly kind: 'paused'; readonly id: number }
+  | { readonly kind: 'stopped'; readonly by: VmStop }
+  | { readonly kind: 'crashed'; readonly reason: string };

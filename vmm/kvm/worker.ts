@@ -1,0 +1,219 @@
+/**
+ * A vCPU's Worker: runs the guest until it exits, serves the exit, and runs it again. The host's messages are read
+ * between two runs; a message comes with a kick (immediate_exit and a signal), which ends a run at once.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { Uart } from '../devices/uart/device.ts';
+import { COM1 } from '../devices/uart/registers.ts';
+import type { VmStop } from '../engine.ts';
+import type { V86Cpu } from '../v86/cpu.ts';
+import type { DeviceFactory, DeviceHost } from '../v86/device.ts';
+import { registerHypercallPort } from '../v86/hypercall-port.ts';
+import { EXIT, IO_OUT, KVM, RUN } from './abi.ts';
+import { Bus } from './bus.ts';
+import { EAGAIN, EINTR, loadLibc } from './libc.ts';
+import { CONSOLE_WINDOW, CONTROL, type HostMessage, type WorkerConfig, type WorkerMessage } from './protocol.ts';
+
+if (parentPort === null) throw new Error('vmm/kvm/worker must run as a Worker');
+const port = parentPort;
+const send = (message: WorkerMessage, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
+const config = workerData as WorkerConfig; // the host thread alone starts this module
+const control = new Int32Array(config.control);
+const libc = await loadLibc();
+const runPage = libc.view(config.run.address, config.run.length);
+const run = new DataView(runPage);
+const runBytes = new Uint8Array(runPage);
+const ram = new Uint8Array(libc.view(config.ram.address, config.ram.length));
+const bus = new Bus();
+
+let paused = true;
+let ended = false;
+let reply: { result: number; output?: Uint8Array } | undefined;
+const deviceInputs = new Map<string, (message: unknown) => void>();
+
+/** Last word of this thread; the host ends it. */
+function finish(message: WorkerMessage): void {
+  flushConsole();
+  send(message);
+  ended = true;
+}
+const stop = (by: VmStop) => finish({ kind: 'stopped', by });
+const crash = (reason: string) => finish({ kind: 'crashed', reason });
+
+// Console.
+const line = new Uint8Array(1024);
+let lineLength = 0;
+function flushConsole(): void {
+  if (lineLength === 0) return;
+  const bytes = line.slice(0, lineLength);
+  lineLength = 0;
+  Atomics.add(control, CONTROL.CONSOLE_PENDING, bytes.length);
+  send({ kind: 'console', bytes }, [bytes.buffer]);
+}
+function setIrq(level: boolean): void {
+  if (!config.irqchip) return;
+  const request = new Uint8Array(8);
+  new DataView(request.buffer).setUint32(0, COM1.irq, true);
+  request[4] = level ? 1 : 0;
+  libc.ioctl(config.vmFd, KVM.IRQ_LINE, request);
+}
+const uart = new Uart({
+  transmit(byte) {
+    line[lineLength++] = byte;
+    if (byte === 0x0a || lineLength === line.length) flushConsole();
+    if (Atomics.load(control, CONTROL.CONSOLE_PENDING) > CONSOLE_WINDOW) {
+      waitFor(() => Atomics.load(control, CONTROL.CONSOLE_PENDING) <= CONSOLE_WINDOW);
+    }
+  },
+  interrupt: setIrq,
+});
+for (let i = 0; i < COM1.ports; i++) {
+  bus.register_read(COM1.base + i, uart, () => uart.read(i));
+  bus.register_write(COM1.base + i, uart, (value) => uart.write(i, value));
+}
+
+function writeRam(bytes: Uint8Array, address: number): void {
+  ram.set(bytes, address);
+}
+const cpu = { io: bus, mem8: ram, write_blob: writeRam };
+registerHypercallPort(cpu, (call, args, input) => {
+  flushConsole();
+  reply = undefined;
+  send({ kind: 'hypercall', call, args, input }, input.length > 0 ? [input.buffer] : []);
+  waitFor(() => reply !== undefined);
+  return reply ?? { result: 0 };
+});
+
+for (const { name, module, config: deviceConfig } of config.devices) {
+  const { default: create } = (await import(module)) as { default: DeviceFactory };
+  const host: DeviceHost = {
+    // Devices for both engines touch the bus and memory only; those for v86 alone are refused by the engine.
+    cpu: cpu as unknown as V86Cpu,
+    send: (message) => send({ kind: 'device', name, message }),
+    onMessage: (handler) => void deviceInputs.set(name, handler),
+    powerOff: () => stop('halt'),
+  };
+  await create(host, deviceConfig);
+}
+
+function receive(message: HostMessage): void {
+  switch (message.kind) {
+    case 'run':
+      paused = false;
+      return;
+    case 'pause':
+      paused = true;
+      flushConsole();
+      send({ kind: 'paused', id: message.id });
+      return;
+    case 'end':
+      ended = true;
+      return;
+    case 'reply':
+      reply = message;
+      return;
+    case 'input':
+      uart.receive(message.bytes);
+      return;
+    case 'device':
+      deviceInputs.get(message.name)?.(message.message);
+  }
+}
+
+function serveHost(): void {
+  for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+    receive(next.message as HostMessage); // sent by our own host thread
+  }
+}
+
+/** Keep the guest inside its current instruction, serving the host, until `condition` holds or the end. */
+function waitFor(condition: () => boolean): void {
+  for (;;) {
+    const bell = Atomics.load(control, CONTROL.BELL);
+    serveHost();
+    if (ended || condition()) return;
+    Atomics.wait(control, CONTROL.BELL, bell);
+  }
+}
+
+function serveIo(): void {
+  const width = run.getUint8(RUN.IO_SIZE);
+  const ioPort = run.getUint16(RUN.IO_PORT, true);
+  const count = run.getUint32(RUN.IO_COUNT, true);
+  const data = Number(run.getBigUint64(RUN.IO_DATA_OFFSET, true));
+  const out = run.getUint8(RUN.IO_DIRECTION) === IO_OUT;
+  if (width !== 1 && width !== 2 && width !== 4) return;
+  for (let i = 0; i < count && !ended; i++) {
+    const at = data + i * width;
+    if (out) {
+      const value = width === 1 ? run.getUint8(at) : width === 2 ? run.getUint16(at, true) : run.getUint32(at, true);
+      bus.portOut(ioPort, width, value);
+    } else {
+      const value = bus.portIn(ioPort, width);
+      if (width === 1) run.setUint8(at, value);
+      else if (width === 2) run.setUint16(at, value, true);
+      else run.setUint32(at, value, true);
+    }
+  }
+}
+
+function serveMmio(): void {
+  const address = Number(run.getBigUint64(RUN.MMIO_ADDRESS, true));
+  const length = Math.min(run.getUint32(RUN.MMIO_LENGTH, true), 8);
+  const data = runBytes.subarray(RUN.MMIO_DATA, RUN.MMIO_DATA + length);
+  if (run.getUint8(RUN.MMIO_IS_WRITE) !== 0) bus.store(address, data);
+  else bus.load(address, data);
+}
+
+function serveExit(): void {
+  const reason = run.getUint32(RUN.EXIT_REASON, true);
+  switch (reason) {
+    case EXIT.IO:
+      serveIo();
+      return;
+    case EXIT.MMIO:
+      serveMmio();
+      return;
+    case EXIT.HLT:
+      // Without interrupt controllers nothing ever wakes a halted processor.
+      stop('halt');
+      return;
+    case EXIT.SHUTDOWN:
+      crash('triple fault');
+      return;
+    case EXIT.FAIL_ENTRY:
+      crash(`the processor refused the guest state (0x${run.getBigUint64(RUN.DETAIL, true).toString(16)})`);
+      return;
+    case EXIT.INTERNAL_ERROR:
+      crash(`KVM could not go on (suberror ${run.getUint32(RUN.DETAIL, true)})`);
+      return;
+    case EXIT.SYSTEM_EVENT:
+      stop(run.getUint32(RUN.DETAIL, true) === 2 ? 'reset' : 'halt');
+      return;
+    case EXIT.INTR:
+    case EXIT.IRQ_WINDOW_OPEN:
+      return;
+    default:
+      crash(`an exit that no guest of ours causes (${reason})`);
+  }
+}
+
+send({ kind: 'ready', tid: libc.gettid() });
+for (;;) {
+  // Lowered before messages are read: one that comes later raises it again, and the run below returns at once.
+  runBytes[RUN.IMMEDIATE_EXIT] = 0;
+  if (paused) waitFor(() => !paused);
+  else serveHost();
+  // Devices settle promises on messages; they get their turn here.
+  await null;
+  if (ended) break;
+  if (libc.ioctl(config.vcpuFd, KVM.RUN, 0) === 0) {
+    serveExit();
+  } else {
+    const errno = libc.errno();
+    if (errno !== EINTR && errno !== EAGAIN) crash(`KVM_RUN failed with errno ${errno}`);
+    flushConsole();
+  }
+  if (ended) break;
+}
+port.close();
