@@ -11,7 +11,7 @@ import {
   type VmSpec,
   WINDOW_PAGES,
 } from '../engine.ts';
-import type { Hypercall } from '../hypercall.ts';
+import { ARGS, type Hypercall, SERVICE_BUFFER_MAX } from '../hypercall.ts';
 import type { SharedPool } from './pool.ts';
 import { CONTROL, type HostMessage, type HostRequest, type WorkerConfig, type WorkerMessage } from './protocol.ts';
 import { createWindowTable, remap } from './window.ts';
@@ -37,6 +37,7 @@ export class V86Vm implements Vm {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
+  #inHypercall = false;
   #exit: VmExit | undefined;
   #gone: Promise<void> | undefined;
 
@@ -179,6 +180,10 @@ export class V86Vm implements Vm {
         this.#ring();
         return;
       case 'hypercall':
+        if (this.#inHypercall || !isHypercall(message)) {
+          this.#end({ kind: 'crashed', reason: 'its Worker broke the protocol of hypercalls' });
+          return;
+        }
         void this.#hypercall(message);
         return;
       case 'device':
@@ -193,10 +198,12 @@ export class V86Vm implements Vm {
   async #hypercall(message: { call: number; args: number[]; input: Uint8Array }): Promise<void> {
     const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = message.args;
     const call: Hypercall = { call: message.call, args: [a, b, c, d, e, f], input: message.input };
+    this.#inHypercall = true;
     try {
       // Not awaited where the answer is there already: a microtask less on the hot path.
       const answer = this.spec.onHypercall(call);
       const reply = answer instanceof Promise ? await answer : answer;
+      this.#inHypercall = false;
       this.#post({ kind: 'reply', ...reply });
     } catch (error) {
       const number = `0x${message.call.toString(16)}`;
@@ -244,11 +251,13 @@ export class V86Vm implements Vm {
   #end(exit: VmExit): void {
     if (this.#exit !== undefined) return;
     this.#exit = exit;
+    // A partition that never got ready is told by the rejection of `create` alone.
+    const wasReady = !this.#pending.has(READY);
     this.#gone = this.#worker.terminate().then(() => {
       for (const pending of this.#pending.values()) pending.reject(this.#ended());
       this.#pending.clear();
       this.#onEnd(this);
-      this.spec.onExit(exit);
+      if (wasReady) this.spec.onExit(exit);
     });
   }
 
@@ -273,6 +282,14 @@ export class V86Vm implements Vm {
 const READY = 0;
 
 const describe = (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+
+const isU32 = (value: unknown) => typeof value === 'number' && value >>> 0 === value;
+
+/** Whether a Worker's message is what the port sends; a guest may have corrupted the Worker. */
+function isHypercall({ call, args, input }: { call: unknown; args: unknown; input: unknown }): boolean {
+  const scalars = isU32(call) && Array.isArray(args) && args.length === ARGS && args.every(isU32);
+  return scalars && input instanceof Uint8Array && input.length <= SERVICE_BUFFER_MAX;
+}
 
 function checkSpec(spec: VmSpec): void {
   const refuse = (what: string) => {

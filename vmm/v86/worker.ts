@@ -35,7 +35,8 @@ console.log = console.error = (...words: unknown[]) => {
 process.on('uncaughtException', (error) => {
   // v86 throws strings and WebAssembly errors too.
   const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  finish({ kind: 'crashed', reason: complaint === '' ? reason : `${reason} (${complaint.trim()})` });
+  const words = complaint === '' ? reason : `${reason} (${complaint.trim()})`;
+  finish({ kind: 'crashed', reason: words.replaceAll(/\s+/g, ' ') });
 });
 
 const emulator = await createEmulator(config);
@@ -58,13 +59,13 @@ emulator.add_listener('cpu-event-halt', () => stop('halt'));
 // Pause and resume. `inGuest` holds while a guest instruction waits in `suspendGuest`.
 let paused = true;
 let inGuest = false;
-let confirmPause: (() => void) | undefined;
+let pauseWaiters: (() => void)[] = [];
 /** A save that waits for the guest to leave its instruction: it runs on to the end of the time slice first. */
 let saveOutside: (() => void) | undefined;
 function pauseReached(): void {
   flushConsole();
-  confirmPause?.();
-  confirmPause = undefined;
+  for (const confirm of pauseWaiters) confirm();
+  pauseWaiters = [];
 }
 emulator.add_listener('emulator-stopped', () => {
   pauseReached();
@@ -164,17 +165,16 @@ function serve(id: number, request: HostRequest): void {
   switch (request.kind) {
     case 'run':
       paused = false;
+      pauseReached(); // a pause not reached yet is overtaken
       emulator.v86.run();
       done();
       return;
-    case 'pause': {
-      const running = emulator.v86.running && !paused;
+    case 'pause':
       paused = true;
       emulator.v86.stop();
-      if (inGuest || !running) done();
-      else confirmPause = done;
+      if (inGuest || !emulator.v86.running) done();
+      else pauseWaiters.push(done);
       return;
-    }
     case 'read':
       done(cpu.mem8.slice(request.gpa, request.gpa + request.length));
       return;
