@@ -1,0 +1,244 @@
+/**
+ * Appraisal of a nexus host's evidence. Every check has a name that appears in the result. Nothing is accepted because
+ * something threw: a check that cannot be made has failed, and the partition is believed only where every check holds.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type Static, Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { decodeCoseKey } from './cose.ts';
+import { type PartitionClaims, verifyEat } from './eat.ts';
+import { parseEventLog } from './eventlog/format.ts';
+import { requireHostLog } from './eventlog/host-log.ts';
+import { replayLog } from './eventlog/replay.ts';
+import { decodeEvidence, EVIDENCE_MEDIA_TYPE, type Evidence, quoteBinding } from './evidence.ts';
+import { decodeQuote, type Quote, verifyTpmSignature } from './quote.ts';
+import type {
+  AppraisalContext,
+  Appraised,
+  AppraisedModule,
+  CheckResult,
+  EvidenceFormat,
+} from './verifier/evidence-format.ts';
+import { tpmName } from './verifier/tpm-public.ts';
+
+const SHA256 = 0x000b;
+/** What a host's quote must select, no more and no less: the SHA-256 bank of the boot chain and the late launch. */
+export const QUOTED_PCRS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 17, 18];
+
+const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256, lower-case hexadecimal' });
+
+/** Reference values of nexus hosts. Every PCR named must have one of its values; a partition must be one of those listed. */
+const ReferenceSchema = Type.Object(
+  {
+    pcrs: Type.Record(Type.String({ pattern: '^(0|1|2|3|4|5|6|7|17|18)$' }), Type.Array(Digest, { minItems: 1 }), {
+      description: 'PCR index to the values it may have (SHA-256 bank); 17 and 18 are required',
+    }),
+    partitions: Type.Array(
+      Type.Object(
+        {
+          codeIdentity: Type.Optional(Digest),
+          signer: Digest,
+          minimumSvn: Type.Integer({ minimum: 0 }),
+          allowDebug: Type.Optional(Type.Boolean()),
+        },
+        { additionalProperties: false },
+      ),
+      { description: 'partitions that may attest: by exact code identity, or by signer and security version' },
+    ),
+  },
+  { additionalProperties: false },
+);
+export type ReferenceValues = Static<typeof ReferenceSchema>;
+const isReference = Compile(ReferenceSchema);
+
+/** Throws TypeError for a document that is not reference values. */
+export function parseReference(body: unknown): ReferenceValues {
+  if (!isReference.Check(body)) {
+    const [first] = isReference.Errors(body);
+    throw new TypeError(`${first?.instancePath || 'document'}: ${first?.message ?? 'malformed'}`);
+  }
+  if (!('17' in body.pcrs && '18' in body.pcrs)) throw new TypeError('pcrs: values of PCR 17 and 18 are required');
+  return body;
+}
+
+/** The format as the verifier service takes it. */
+export const nexusEvidence: EvidenceFormat = {
+  mediaType: EVIDENCE_MEDIA_TYPE,
+  parseReference,
+  open(bytes) {
+    const evidence = decodeEvidence(bytes);
+    return {
+      akName: tpmName(evidence.platform.akPublic),
+      appraise: (context) => appraise(evidence, context),
+    };
+  },
+};
+
+/** Appraise decoded evidence. Never throws for what the evidence holds. */
+export function appraise(evidence: Evidence, context: AppraisalContext): Appraised {
+  const checks = new Checks();
+  const reference = checks.value('reference-values', () => {
+    if (context.reference === undefined) throw new Error('no reference values are stored');
+    return parseReference(context.reference);
+  });
+  const quote = appraisePlatform(evidence, context, reference, checks);
+  const platform = checks.module();
+  if (evidence.partition === undefined) {
+    return { state: platform.status, checks: checks.results, modules: { platform }, clock: clockOf(quote, platform) };
+  }
+  const partitionChecks = new Checks(checks.results);
+  const claims = appraisePartition(evidence.partition, evidence, context, reference, partitionChecks);
+  const partition = partitionChecks.module();
+  const affirmed = platform.status === 'affirming' && partition.status === 'affirming';
+  return {
+    state: affirmed ? 'affirming' : 'contraindicated',
+    checks: partitionChecks.results,
+    modules: { platform, partition },
+    clock: clockOf(quote, platform),
+    ...(claims === undefined ? {} : { partition: attestedPartition(claims) }),
+  };
+}
+
+function appraisePlatform(
+  evidence: Evidence,
+  context: AppraisalContext,
+  reference: ReferenceValues | undefined,
+  checks: Checks,
+): Quote | undefined {
+  const { quoted, signature, akPublic, eventLog } = evidence.platform;
+  checks.holds('attestation-key', () => same(akPublic, context.akPublic), 'not the enrolled attestation key');
+  checks.holds('quote-signature', () => verifyTpmSignature(context.akPublic, quoted, signature), 'does not verify');
+  const quote = checks.value('quote-structure', () => decodeQuote(quoted));
+  checks.holds(
+    'quote-binding',
+    () => same(required(quote).extraData, quoteBinding(evidence.nexusKey, context.nonce)),
+    'qualifyingData is not made of this nexus key and the nonce of this challenge',
+  );
+  checks.holds(
+    'quote-selection',
+    () => {
+      const [selection, ...more] = required(quote).selection;
+      return more.length === 0 && selection?.hash === SHA256 && selection.pcrs.join() === QUOTED_PCRS.join();
+    },
+    `the quote must select exactly PCR ${QUOTED_PCRS.join(', ')} of the SHA-256 bank`,
+  );
+  const pcrs = checks.value('event-log', () => {
+    const log = parseEventLog(eventLog);
+    requireHostLog(log, eventLog);
+    return replayLog(log, SHA256);
+  });
+  checks.holds(
+    'log-replay',
+    () => {
+      const replayed = createHash('sha256');
+      for (const index of QUOTED_PCRS) replayed.update(required(pcrs)[index] ?? new Uint8Array());
+      return same(replayed.digest(), required(quote).pcrDigest);
+    },
+    'the event log does not lead to the quoted registers',
+  );
+  for (const [index, values] of Object.entries(required(reference, { pcrs: {}, partitions: [] }).pcrs)) {
+    checks.holds(
+      `reference-pcr-${index}`,
+      () => values.includes(hex(required(pcrs)[Number(index)])),
+      'not a reference value',
+    );
+  }
+  return quote;
+}
+
+function appraisePartition(
+  report: Uint8Array,
+  evidence: Evidence,
+  context: AppraisalContext,
+  reference: ReferenceValues | undefined,
+  checks: Checks,
+): PartitionClaims | undefined {
+  const claims = checks.value('report-signature', () => verifyEat(report, decodeCoseKey(evidence.nexusKey)));
+  checks.holds('report-nonce', () => same(required(claims).nonce, context.nonce), 'not the nonce of this challenge');
+  const known = reference?.partitions ?? [];
+  const matching = known.filter(({ signer }) => claims !== undefined && signer === hex(claims.signer));
+  checks.holds('signer', () => matching.length > 0, 'the signer of this code is not among the reference values');
+  const identified = matching.filter(
+    ({ codeIdentity }) =>
+      claims !== undefined && (codeIdentity === undefined || codeIdentity === hex(claims.codeIdentity)),
+  );
+  checks.holds('code-identity', () => identified.length > 0, 'this code identity is not among the reference values');
+  const current = identified.filter(({ minimumSvn }) => claims !== undefined && claims.svn >= minimumSvn);
+  checks.holds(
+    'security-version',
+    () => current.length > 0,
+    'the security version is lower than the reference demands',
+  );
+  checks.holds(
+    'debug',
+    () => !required(claims).debug || current.some(({ allowDebug }) => allowDebug === true),
+    'the partition may be inspected',
+  );
+  return claims;
+}
+
+const attestedPartition = (claims: PartitionClaims) => ({
+  codeIdentity: hex(claims.codeIdentity),
+  signer: hex(claims.signer),
+  svn: claims.svn,
+  debug: claims.debug,
+  userData: claims.userData,
+});
+
+/** A refused quote's clock is not believed. */
+const clockOf = (quote: Quote | undefined, platform: AppraisedModule) =>
+  quote !== undefined && platform.status === 'affirming'
+    ? { ...quote.clock, clock: quote.clock.clock.toString() }
+    : undefined;
+
+/** Named checks of one module; failures of the modules before it are kept in front. */
+class Checks {
+  readonly results: CheckResult[];
+  private readonly from: number;
+
+  constructor(before: readonly CheckResult[] = []) {
+    this.results = [...before];
+    this.from = before.length;
+  }
+
+  holds(name: string, test: () => boolean, otherwise: string): void {
+    try {
+      const passed = test();
+      this.results.push(passed ? { name, passed } : { name, passed, detail: otherwise });
+    } catch (error) {
+      this.results.push({ name, passed: false, detail: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  value<T>(name: string, make: () => T): T | undefined {
+    let value: T | undefined;
+    this.holds(
+      name,
+      () => {
+        value = make();
+        return true;
+      },
+      '',
+    );
+    return value;
+  }
+
+  /** AR4SI: 2 affirming, 96 contraindicated. */
+  module(): AppraisedModule {
+    const affirming = this.results.slice(this.from).every(({ passed }) => passed);
+    const tier = affirming ? 2 : 96;
+    return {
+      status: affirming ? 'affirming' : 'contraindicated',
+      vector: { 'instance-identity': tier, configuration: tier, executables: tier },
+    };
+  }
+}
+
+function required<T>(value: T | undefined, otherwise?: T): T {
+  if (value !== undefined) return value;
+  if (otherwise !== undefined) return otherwise;
+  throw new Error('what this check needs did not parse');
+}
+
+const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && timingSafeEqual(a, b);
+const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex');

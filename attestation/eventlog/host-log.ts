@@ -1,0 +1,63 @@
+/**
+ * The event log of a nexus host: which events there are and what each says. The writer and the appraisal share this
+ * declaration, so a log in which anything is left to the attester's discretion does not pass.
+ */
+import { createHash } from 'node:crypto';
+import { EVENT, EventLogError, EventLogWriter, type ParsedLog } from './format.ts';
+
+/** Events whose digest is of something that is not in the log; their data is this label and nothing else. */
+export const HOST_EVENT = {
+  /** PCR 0: the built files of the TPM, which is the platform's firmware here. */
+  FIRMWARE: { pcr: 0, type: EVENT.S_CRTM_CONTENTS, label: 'nexus-tcb firmware' },
+  /** PCR 4: the built files that load the nexus. */
+  LOADER: { pcr: 4, type: EVENT.IPL, label: 'nexus-tcb loader' },
+  /** PCR 17: the built files of the nexus, by late launch. */
+  NEXUS: { pcr: 17, type: EVENT.EVENT_TAG, label: 'nexus-tcb late launch' },
+} as const;
+
+/** Events whose digest is of their own data: type to the registers it may stand in. */
+const SELF_DESCRIBED: Readonly<Record<number, readonly number[]>> = {
+  [EVENT.S_CRTM_VERSION]: [0],
+  [EVENT.SEPARATOR]: [0, 1, 2, 3, 4, 5, 6, 7],
+  /** The launch policy. */
+  [EVENT.EVENT_TAG]: [18],
+};
+
+export type HostEventKind = (typeof HOST_EVENT)[keyof typeof HOST_EVENT];
+
+const SHA256 = 0x000b;
+const utf8 = new TextEncoder();
+
+/** Append an event whose digest is of what its label names. */
+export function appendLabelled(
+  log: EventLogWriter,
+  event: HostEventKind,
+  digests: ReadonlyMap<number, Uint8Array>,
+): void {
+  log.append(event.pcr, event.type, digests, utf8.encode(event.label));
+}
+
+/**
+ * Check that a log is written as a host writes it: each event's data is what its SHA-256 digest is of, or the label
+ * that stands for what cannot be in a log; and no byte of the file is free. Throws EventLogError.
+ */
+export function requireHostLog(log: ParsedLog, bytes: Uint8Array): void {
+  const again = new EventLogWriter(log.algorithms);
+  for (const { pcr, type, digests, data } of log.events) {
+    const digest = digests.get(SHA256);
+    const measuredHere =
+      SELF_DESCRIBED[type]?.includes(pcr) === true &&
+      digest !== undefined &&
+      same(createHash('sha256').update(data).digest(), digest);
+    const labelled = Object.values(HOST_EVENT).some(
+      (event) => event.pcr === pcr && event.type === type && same(utf8.encode(event.label), data),
+    );
+    if (!measuredHere && !labelled) {
+      throw new EventLogError(`an event in PCR ${pcr} says something else than was measured`);
+    }
+    again.append(pcr, type, digests, data);
+  }
+  if (!same(again.bytes(), bytes)) throw new EventLogError('the log is not in the form that a host writes');
+}
+
+const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;

@@ -1,0 +1,135 @@
+/** TPM quotes: the signature over a TPMS_ATTEST by a TPM's public key, and the registers it selects. */
+import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { decode, TPM_ALG, TPM_ST, TPMS_ATTEST, TPMT_PUBLIC, TPMT_SIGNATURE_PRESENT } from '../tpm/structures/index.ts';
+
+export interface Quote {
+  readonly extraData: Uint8Array;
+  readonly pcrDigest: Uint8Array;
+  /** Bank (TPM_ALG_ID) and ascending PCR indices, per selection, in order. */
+  readonly selection: readonly { readonly hash: number; readonly pcrs: readonly number[] }[];
+  readonly clock: {
+    readonly resetCount: number;
+    readonly restartCount: number;
+    readonly clock: bigint;
+    readonly safe: boolean;
+  };
+  readonly firmwareVersion: bigint;
+}
+
+export class QuoteError extends Error {
+  readonly code = 'E_QUOTE';
+  readonly remedy = 'send a quote as TPM2_Quote returned it';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'QuoteError';
+  }
+}
+
+/** Decode a TPMS_ATTEST that is a quote. The magic value and exact length are checked. Throws QuoteError. */
+export function decodeQuote(bytes: Uint8Array): Quote {
+  const attest = attempt('the structure is not a TPMS_ATTEST', () => decode(TPMS_ATTEST, bytes));
+  if (attest.type !== TPM_ST.ATTEST_QUOTE) throw new QuoteError(`an attestation of type 0x${attest.type.toString(16)}`);
+  const { pcrSelect, pcrDigest } = attest.attested;
+  const { clock, resetCount, restartCount, safe } = attest.clockInfo;
+  return {
+    extraData: attest.extraData,
+    pcrDigest,
+    selection: pcrSelect.map(({ hash, pcrSelect: pcrs }) => ({ hash, pcrs })),
+    clock: { clock, resetCount, restartCount, safe },
+    firmwareVersion: attest.firmwareVersion,
+  };
+}
+
+const HASH_NAMES: Readonly<Record<number, string>> = {
+  [TPM_ALG.SHA256]: 'sha256',
+  [TPM_ALG.SHA384]: 'sha384',
+  [TPM_ALG.SHA512]: 'sha512',
+};
+
+/** Name of a hash for node:crypto; undefined for those that no signature or quote may use (SHA-1 among them). */
+export const hashName = (algorithm: number): string | undefined => HASH_NAMES[algorithm];
+
+/**
+ * Whether `signature` (TPMT_SIGNATURE) over `message` is by the key of `publicArea` (TPMT_PUBLIC): RSASSA, RSAPSS and
+ * ECDSA with SHA-256, SHA-384 or SHA-512. Throws QuoteError for malformed structures and other schemes.
+ */
+export function verifyTpmSignature(publicArea: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  const key = publicKey(publicArea);
+  const parsed = attempt('not a TPMT_SIGNATURE', () => decode(TPMT_SIGNATURE_PRESENT, signature));
+  switch (parsed.sigAlg) {
+    case TPM_ALG.ECDSA: {
+      if (key.asymmetricKeyType !== 'ec') throw new QuoteError('an ECDSA signature under a key that is not ECC');
+      const { hash, signatureR, signatureS } = parsed.signature;
+      const size = Math.ceil(ecBits(key) / 8);
+      const plain = Buffer.concat([leftPad(signatureR, size), leftPad(signatureS, size)]);
+      return verify(requireHash(hash), message, { key, dsaEncoding: 'ieee-p1363' }, plain);
+    }
+    case TPM_ALG.RSASSA:
+    case TPM_ALG.RSAPSS: {
+      if (key.asymmetricKeyType !== 'rsa') throw new QuoteError('an RSA signature under a key that is not RSA');
+      const { hash, sig } = parsed.signature;
+      const options =
+        parsed.sigAlg === TPM_ALG.RSASSA
+          ? { key, padding: constants.RSA_PKCS1_PADDING }
+          : { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO };
+      return verify(requireHash(hash), message, options, sig);
+    }
+    default:
+      throw new QuoteError(`a signature scheme (0x${parsed.sigAlg.toString(16)}) that is not accepted`);
+  }
+}
+
+const CURVES: Readonly<Record<number, { readonly crv: string; readonly bits: number }>> = {
+  3: { crv: 'P-256', bits: 256 },
+  4: { crv: 'P-384', bits: 384 },
+  5: { crv: 'P-521', bits: 521 },
+};
+
+/** The key of a TPMT_PUBLIC as node:crypto uses it. Throws QuoteError. */
+export function publicKey(publicArea: Uint8Array): KeyObject {
+  const area = attempt('not a TPMT_PUBLIC', () => decode(TPMT_PUBLIC, publicArea));
+  const url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url');
+  if (area.type === TPM_ALG.RSA) {
+    const exponent = Buffer.alloc(4);
+    exponent.writeUInt32BE(area.parameters.exponent || 65537);
+    return createPublicKey({ format: 'jwk', key: { kty: 'RSA', n: url(area.unique), e: url(exponent) } });
+  }
+  if (area.type === TPM_ALG.ECC) {
+    const curve = CURVES[area.parameters.curveID];
+    if (curve === undefined) throw new QuoteError('a curve that is not P-256, P-384 or P-521');
+    const size = Math.ceil(curve.bits / 8);
+    const x = url(leftPad(area.unique.x, size));
+    const y = url(leftPad(area.unique.y, size));
+    return attempt('the point is not on the curve', () =>
+      createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: curve.crv, x, y } }),
+    );
+  }
+  throw new QuoteError('the key is neither RSA nor ECC');
+}
+
+function ecBits(key: KeyObject): number {
+  const name = key.asymmetricKeyDetails?.namedCurve;
+  return name === 'secp521r1' ? 521 : name === 'secp384r1' ? 384 : 256;
+}
+
+function requireHash(algorithm: number): string {
+  const name = hashName(algorithm);
+  if (name === undefined) throw new QuoteError(`hash 0x${algorithm.toString(16)} is not accepted in a signature`);
+  return name;
+}
+
+function leftPad(bytes: Uint8Array, size: number): Uint8Array {
+  if (bytes.length > size) throw new QuoteError(`a number of ${bytes.length} bytes where ${size} are the most`);
+  const padded = new Uint8Array(size);
+  padded.set(bytes, size - bytes.length);
+  return padded;
+}
+
+function attempt<T>(what: string, body: () => T): T {
+  try {
+    return body();
+  } catch (cause) {
+    if (cause instanceof QuoteError) throw cause;
+    throw new QuoteError(what, { cause });
+  }
+}
