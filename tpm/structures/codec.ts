@@ -117,7 +117,24 @@ export class Writer {
 export interface Schema<T> {
   read(reader: Reader): T;
   write(writer: Writer, value: T): void;
+  /** How it is built, for what walks declarations instead of bytes (generators of tests, tables). */
+  readonly shape?: Shape;
 }
+
+/** The building blocks of schemas. A schema without a shape is opaque. */
+export type Shape =
+  | { readonly kind: 'number'; readonly bytes: 1 | 2 | 4 | 8; readonly values?: readonly number[] }
+  | { readonly kind: 'attributes'; readonly bytes: 1 | 2 | 4 | 8; readonly bits: readonly number[] }
+  | { readonly kind: 'buffer'; readonly max: number }
+  | { readonly kind: 'fixed'; readonly size: number }
+  | { readonly kind: 'sized'; readonly inner: Schema<unknown>; readonly optional: boolean }
+  | { readonly kind: 'list'; readonly element: Schema<unknown>; readonly min: number; readonly max: number }
+  | { readonly kind: 'struct'; readonly fields: Fields }
+  | { readonly kind: 'tagged'; readonly common: Fields; readonly tag: string; readonly variants: Variants };
+
+/** Bytes of a number's encoding, by its base schema. */
+const widthOf = (base: Schema<number>): 1 | 2 | 4 | 8 =>
+  base.shape?.kind === 'number' || base.shape?.kind === 'attributes' ? base.shape.bytes : 4;
 
 /** The TypeScript type of a schema. */
 export type Infer<S> = S extends Schema<infer T> ? T : never;
@@ -133,15 +150,40 @@ export type InferFields<F> = Simplify<
   }
 >;
 
-export const u8: Schema<number> = { read: (r) => r.u8(), write: (w, v) => w.u8(v) };
-export const u16: Schema<number> = { read: (r) => r.u16(), write: (w, v) => w.u16(v) };
-export const u32: Schema<number> = { read: (r) => r.u32(), write: (w, v) => w.u32(v) };
-export const u64: Schema<bigint> = { read: (r) => r.u64(), write: (w, v) => w.u64(v) };
-export const i8: Schema<number> = { read: (r) => (r.u8() << 24) >> 24, write: (w, v) => w.u8(v & 0xff) };
-export const i32: Schema<number> = { read: (r) => r.u32() | 0, write: (w, v) => w.u32(v >>> 0) };
+export const u8: Schema<number> = {
+  shape: { kind: 'number', bytes: 1 },
+  read: (r) => r.u8(),
+  write: (w, v) => w.u8(v),
+};
+export const u16: Schema<number> = {
+  shape: { kind: 'number', bytes: 2 },
+  read: (r) => r.u16(),
+  write: (w, v) => w.u16(v),
+};
+export const u32: Schema<number> = {
+  shape: { kind: 'number', bytes: 4 },
+  read: (r) => r.u32(),
+  write: (w, v) => w.u32(v),
+};
+export const u64: Schema<bigint> = {
+  shape: { kind: 'number', bytes: 8 },
+  read: (r) => r.u64(),
+  write: (w, v) => w.u64(v),
+};
+export const i8: Schema<number> = {
+  shape: { kind: 'number', bytes: 1 },
+  read: (r) => (r.u8() << 24) >> 24,
+  write: (w, v) => w.u8(v & 0xff),
+};
+export const i32: Schema<number> = {
+  shape: { kind: 'number', bytes: 4 },
+  read: (r) => r.u32() | 0,
+  write: (w, v) => w.u32(v >>> 0),
+};
 
 /** TPMI_YES_NO: one octet, 0 or 1, else TPM_RC_VALUE. Part 2, section 9.2. */
 export const yesNo: Schema<boolean> = {
+  shape: { kind: 'number', bytes: 1, values: [0, 1] },
   read(r) {
     const value = r.u8();
     if (value > 1) throw new TpmError(TPM_RC.VALUE);
@@ -153,6 +195,7 @@ export const yesNo: Schema<boolean> = {
 /** TPM2B: a 16-bit size, then that many octets. More than `max` is TPM_RC_SIZE. */
 export function buffer(max: number): Schema<Uint8Array> {
   return {
+    shape: { kind: 'buffer', max },
     read(r) {
       const size = r.u16();
       if (size > max) throw new TpmError(TPM_RC.SIZE);
@@ -167,7 +210,7 @@ export function buffer(max: number): Schema<Uint8Array> {
 
 /** Exactly `size` octets. */
 export function fixed(size: number): Schema<Uint8Array> {
-  return { read: (r) => r.bytes(size), write: (w, v) => w.bytes(v) };
+  return { shape: { kind: 'fixed', size }, read: (r) => r.bytes(size), write: (w, v) => w.bytes(v) };
 }
 
 /** All octets that remain (inside a TPM2B or record). */
@@ -176,6 +219,7 @@ export const rest: Schema<Uint8Array> = { read: (r) => r.bytes(r.remaining), wri
 /** A TPM2B that holds one structure: the size must be exact, else TPM_RC_SIZE; zero is TPM_RC_SIZE too. */
 export function sized<T>(inner: Schema<T>): Schema<T> {
   return {
+    shape: { kind: 'sized', inner: inner as Schema<unknown>, optional: false },
     read(r) {
       const size = r.u16();
       if (size === 0) throw new TpmError(TPM_RC.SIZE);
@@ -188,6 +232,7 @@ export function sized<T>(inner: Schema<T>): Schema<T> {
 /** As `sized`, where an empty TPM2B stands for "absent". */
 export function sizedOptional<T>(inner: Schema<T>): Schema<T | undefined> {
   return {
+    shape: { kind: 'sized', inner: inner as Schema<unknown>, optional: true },
     read(r) {
       const size = r.u16();
       return size === 0 ? undefined : readInner(r, size, inner);
@@ -222,6 +267,7 @@ function writeInner<T>(w: Writer, inner: Schema<T>, value: T): void {
 /** TPML: a 32-bit count, then elements. Fewer than `min` or more than `max` is TPM_RC_SIZE. */
 export function list<T>(element: Schema<T>, max: number, min = 0): Schema<T[]> {
   return {
+    shape: { kind: 'list', element: element as Schema<unknown>, min, max },
     read(r) {
       const count = r.u32();
       if (count > max || count < min) throw new TpmError(TPM_RC.SIZE);
@@ -243,6 +289,7 @@ export function struct<F extends Fields>(fields: F): Schema<InferFields<F>> & { 
   const count = names.length;
   return {
     fields,
+    shape: { kind: 'struct', fields },
     read(r) {
       const value: Record<string, unknown> = {};
       for (let i = 0; i < count; i++) value[names[i]!] = schemas[i]!.read(r);
@@ -282,6 +329,7 @@ export function tagged<const F extends Fields, const Tag extends keyof F & strin
   );
   const count = names.length;
   return {
+    shape: { kind: 'tagged', common, tag, variants },
     read(r) {
       const value: Record<string, unknown> = {};
       for (let i = 0; i < count; i++) {
@@ -307,6 +355,7 @@ export function tagged<const F extends Fields, const Tag extends keyof F & strin
 export function oneOf<const T extends number>(base: Schema<number>, values: readonly T[], code: number): Schema<T> {
   const allowed = new Set<number>(values);
   return {
+    shape: { kind: 'number', bytes: widthOf(base), values },
     read(r) {
       const value = base.read(r);
       if (!allowed.has(value)) throw new TpmError(code);
@@ -320,6 +369,7 @@ export function oneOf<const T extends number>(base: Schema<number>, values: read
 export function algorithm<const T extends number>(values: readonly T[], code: number): Schema<T> {
   const listed = oneOf(u16, values, code);
   return {
+    shape: { kind: 'number', bytes: 2, values },
     read(r) {
       const value = listed.read(r);
       if (r.disabled?.has(value)) throw new TpmError(code);
@@ -332,6 +382,7 @@ export function algorithm<const T extends number>(values: readonly T[], code: nu
 /** A number that must satisfy `accepts`, else `code`. */
 export function where(base: Schema<number>, accepts: (value: number) => boolean, code: number): Schema<number> {
   return {
+    shape: { kind: 'number', bytes: widthOf(base) },
     read(r) {
       const value = base.read(r);
       if (!accepts(value)) throw new TpmError(code);
@@ -350,6 +401,7 @@ export function attributes<const B extends Readonly<Record<string, number>>>(
   return {
     ...bits,
     bits,
+    shape: { kind: 'attributes', bytes: widthOf(base), bits: Object.values(bits) },
     read(r: Reader) {
       const value = base.read(r);
       if ((value & ~all) !== 0) throw new TpmError(TPM_RC.RESERVED_BITS);
