@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `nexus` command. One file per subcommand in `commands/`; this file only lists them. */
 import { Command, CommanderError } from 'commander';
+import { verifierCommand } from './commands/verifier.ts';
 import { versionCommand } from './commands/version.ts';
 import { EXIT } from './errors.ts';
 import { examples } from './output.ts';
@@ -18,7 +19,7 @@ const program = new Command('nexus')
   .showHelpAfterError('(nexus --help shows the commands)')
   .exitOverride();
 
-for (const command of [versionCommand()]) program.addCommand(command.exitOverride());
+for (const command of [verifierCommand(), versionCommand()]) program.addCommand(command.exitOverride());
 
 try {
   await program.parseAsync();
