@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { FastifyBaseLogger } from 'fastify';
+import { nexusEvidence } from '../appraise.ts';
 import { type KekSource, type KeyEncryptionKey, loadKek } from '../broker/kek.ts';
 import { Releases } from '../broker/releases.ts';
 import { Resources } from '../broker/resources.ts';
@@ -50,7 +51,7 @@ export interface VerifierOptions {
   /** Identity providers whose tokens are accepted. */
   readonly oidc?: readonly OidcProvider[];
   /** Default: the evidence of nexus hosts and agents, docs/evidence.md. */
-  readonly format: EvidenceFormat;
+  readonly format?: EvidenceFormat;
   readonly clock?: () => Date;
   readonly logger?: FastifyBaseLogger | false;
 }
@@ -116,7 +117,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
   const challengeSeconds = options.challengeSeconds ?? DEFAULT_SECONDS;
   const resultSeconds = options.resultSeconds ?? DEFAULT_SECONDS;
   const manufacturers = new Manufacturers(options.manufacturers, options.revocationLists);
-  const { format } = options;
+  const format = options.format ?? nexusEvidence;
   const source = kekSource(options);
   const db = await openDatabase(options.database);
   try {
