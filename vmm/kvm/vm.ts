@@ -83,7 +83,8 @@ export class KvmVm implements Vm {
     need('KVM_SET_IDENTITY_MAP_ADDR', libc.ioctl(this.#vmFd, KVM.SET_IDENTITY_MAP_ADDR, identity));
     if (irqchip) {
       need('KVM_CREATE_IRQCHIP', libc.ioctl(this.#vmFd, KVM.CREATE_IRQCHIP, 0));
-      need('KVM_CREATE_PIT2', libc.ioctl(this.#vmFd, KVM.CREATE_PIT2, new Uint8Array(64)));
+      // Flag 1: port 0x61, which gates the timer's third channel, is served in the kernel, too.
+      need('KVM_CREATE_PIT2', libc.ioctl(this.#vmFd, KVM.CREATE_PIT2, Uint8Array.of(1, ...new Uint8Array(63))));
     }
     this.#ram = new MappedMemory(libc, `nexus-${spec.name}`, spec.memoryBytes);
     for (const { gpa, bytes } of spec.segments) this.#ram.bytes.set(bytes, gpa);

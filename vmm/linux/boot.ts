@@ -7,8 +7,10 @@ import { placeTables } from '../acpi/layout.ts';
 import type { AcpiMachine } from '../acpi/machine.ts';
 import type { EntryState, Segment } from '../engine.ts';
 import { bootParams, type MemoryRange } from './boot-params.ts';
+import { pvhEntry } from './elf.ts';
 import { LinuxGuestError } from './error.ts';
 import type { LinuxKernel } from './kernel.ts';
+import { pvhStartInfo } from './pvh.ts';
 
 export interface LinuxBoot {
   readonly kernel: LinuxKernel;
@@ -60,24 +62,35 @@ export function placeLinux(boot: LinuxBoot): PlacedLinux {
     { start: LOG_AREA.address, size: LOG_AREA.size, type: 'nvs' },
     { start: MEBIBYTE, size: memoryBytes - MEBIBYTE, type: 'ram' },
   ];
-  const zeroPage = bootParams({
-    kernel,
+  const params = {
     commandLine: COMMAND_LINE,
     initrd: { start: initrdStart, size: initrd.length },
     rsdp: acpi.rsdp,
     memory,
-  });
+  };
+  const start = entryOf(kernel);
+  const information =
+    start.protocol === 'pvh' ? pvhStartInfo({ ...params, base: BOOT_PARAMS }) : bootParams({ ...params, kernel });
   return {
     segments: [
       ...kernel.segments.map(({ gpa, bytes }) => ({ gpa, bytes })),
       { gpa: initrdStart, bytes: initrd },
-      { gpa: BOOT_PARAMS, bytes: zeroPage },
+      { gpa: BOOT_PARAMS, bytes: information },
       { gpa: COMMAND_LINE, bytes: commandLine },
       { gpa: acpi.base, bytes: acpi.bytes },
       ...(eventLog ? [{ gpa: LOG_AREA.address, bytes: eventLog }] : []),
     ],
-    entry: { eip: kernel.elf.entry, esi: BOOT_PARAMS },
+    // Each protocol looks for its information in a register of its own.
+    entry: { eip: start.eip, esi: BOOT_PARAMS, ebx: start.protocol === 'pvh' ? BOOT_PARAMS : 0 },
   };
+}
+
+/** A 32-bit kernel is entered by the 32-bit boot protocol, a 64-bit one where its PVH note says. */
+function entryOf({ elf }: LinuxKernel): { eip: number; protocol: 'linux' | 'pvh' } {
+  if (elf.bits === 32) return { eip: elf.entry, protocol: 'linux' };
+  const eip = pvhEntry(elf);
+  if (eip === undefined) throw new LinuxGuestError('LINUX_KERNEL', 'the 64-bit kernel has no PVH entry point');
+  return { eip, protocol: 'pvh' };
 }
 
 function encodeCommandLine(text: string): Uint8Array {

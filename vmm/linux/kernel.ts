@@ -4,6 +4,7 @@
  */
 import { type Elf, loadSegments, parseElf } from './elf.ts';
 import { LinuxGuestError } from './error.ts';
+import { LZ4_LEGACY_MAGIC, unpackLz4 } from './lz4.ts';
 import { runTool } from './tool.ts';
 
 export interface LinuxKernel {
@@ -24,14 +25,24 @@ const PAYLOAD_OFFSET_AT = 0x248;
 const PAYLOAD_LENGTH_AT = 0x24c;
 /** Protocol 2.14 (kernel 4.20, 2018) passes the RSDP in boot_params. */
 const VERSION_MIN = 0x20e;
+/** Several times any distribution's kernel, unpacked. */
+const KERNEL_MAX = 512 * 1024 * 1024;
 const MAGIC_HDRS = 0x53726448;
 
-const unpackers: readonly { readonly magic: readonly number[]; readonly tool: string; readonly args: string[] }[] = [
+const unpackers: readonly {
+  readonly magic: readonly number[];
+  readonly unpack: (packed: Uint8Array, size: number) => Promise<Uint8Array>;
+}[] = [
   // The tool undoes the x86 filter (BCJ) that kernels are packed with.
-  { magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], tool: 'xz', args: ['--decompress', '--stdout', '--single-stream'] },
-  { magic: [0x28, 0xb5, 0x2f, 0xfd], tool: 'zstd', args: ['--decompress', '--stdout', '--quiet'] },
-  { magic: [0x1f, 0x8b], tool: 'gzip', args: ['--decompress', '--stdout'] },
+  { magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unpack: byTool('xz', '--decompress', '--stdout', '--single-stream') },
+  { magic: [0x28, 0xb5, 0x2f, 0xfd], unpack: byTool('zstd', '--decompress', '--stdout', '--quiet') },
+  { magic: [0x1f, 0x8b], unpack: byTool('gzip', '--decompress', '--stdout') },
+  { magic: LZ4_LEGACY_MAGIC, unpack: async (packed, size) => unpackLz4(packed, size) },
 ];
+
+function byTool(tool: string, ...args: string[]): (packed: Uint8Array) => Promise<Uint8Array> {
+  return async (packed) => (await runTool(tool, args, { input: packed })).stdout;
+}
 
 /** Read a bzImage. Throws LinuxGuestError LINUX_KERNEL, or LINUX_TOOL when its packer is missing here. */
 export async function parseKernel(image: Uint8Array): Promise<LinuxKernel> {
@@ -44,14 +55,14 @@ export async function parseKernel(image: Uint8Array): Promise<LinuxKernel> {
   const setupSectors = image[SETUP_HEADER_AT] || 4;
   const start = (setupSectors + 1) * 512 + view.getUint32(PAYLOAD_OFFSET_AT, true);
   const length = view.getUint32(PAYLOAD_LENGTH_AT, true);
-  if (start + length > image.length) throw fault('the payload leaves the file');
+  if (length < 4 || start + length > image.length) throw fault('the payload leaves the file');
   const payload = image.subarray(start, start + length);
   const unpacker = unpackers.find(({ magic }) => magic.every((byte, i) => payload[i] === byte));
-  if (unpacker === undefined) throw fault('the payload is neither xz, zstd nor gzip');
+  if (unpacker === undefined) throw fault('the payload is neither xz, zstd, gzip nor lz4');
   // The last four bytes are the unpacked size, put there for the kernel's own unpacker.
-  const packed = payload.subarray(0, length - 4);
-  const { stdout } = await runTool(unpacker.tool, unpacker.args, { input: packed });
-  const elf = parseElf(stdout);
+  const size = view.getUint32(start + length - 4, true);
+  if (size > KERNEL_MAX) throw fault(`it claims ${size} bytes unpacked`);
+  const elf = parseElf(await unpacker.unpack(payload.subarray(0, length - 4), size));
   const segments = loadSegments(elf);
   const headerEnd = HEADER_MAGIC_AT + (image[0x201] ?? 0);
   return {

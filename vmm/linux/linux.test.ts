@@ -8,6 +8,7 @@ import { bootParams } from './boot-params.ts';
 import { cpio, type TreeEntry } from './cpio.ts';
 import { neededLibraries, parseElf } from './elf.ts';
 import { parseKernel } from './kernel.ts';
+import { unpackLz4 } from './lz4.ts';
 import { authenticodeRanges, measuredEvents } from './measure.ts';
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -93,6 +94,29 @@ function tinyKernel(version = 0x20f): Uint8Array {
   bytes.set(packed, 0x1400);
   return bytes;
 }
+
+describe('lz4', () => {
+  const frame = (...blocks: number[][]) =>
+    Uint8Array.from([0x02, 0x21, 0x4c, 0x18, ...blocks.flatMap((block) => [block.length, 0, 0, 0, ...block])]);
+
+  it('copies literals and overlapping matches (format document, "abc" repeated)', () => {
+    // token 3 literals + match of 4+2, distance 3, then 5 literals
+    const packed = frame([0x32, 0x61, 0x62, 0x63, 3, 0, 0x50, 0x31, 0x32, 0x33, 0x34, 0x35]);
+    expect(Buffer.from(unpackLz4(packed, 14)).toString()).toBe('abcabcabc12345');
+  });
+
+  it('refuses any other bytes with a typed error, and never writes past the size announced', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), fc.nat(100), (bytes, size) => {
+        try {
+          expect(unpackLz4(frame([...bytes]), size).length).toBe(size);
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'LINUX_KERNEL' });
+        }
+      }),
+    );
+  });
+});
 
 describe('kernel', () => {
   it('finds the kernel proper inside a bzImage', async () => {
