@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { CALLS } from '../nexus/core/calls.ts';
 import {
   RELAY,
   SEAL_FLAG_ROLLBACK,
@@ -47,6 +48,11 @@ const GROUPS: readonly Group[] = [
   ['Errors of the port itself', 'NEXUS_E_PORT_', PORT_ERROR],
   ['The window of shared pages (vmm/engine.ts)', 'NEXUS_', { PAGE_SIZE, WINDOW_BASE, WINDOW_PAGES }],
   ['Permissions of frames and grants', 'NEXUS_PERM_', { READ: PERM_READ, WRITE: PERM_WRITE }],
+  [
+    'Calls of the core (nexus/core/calls.ts)',
+    'NEXUS_CALL_',
+    Object.fromEntries(Object.entries(CALLS).map(([name, { number }]) => [name, number])),
+  ],
   ['Services (nexus/services/abi.ts)', 'NEXUS_SERVICE_', SERVICE],
   ['Operations of SERVICE_RELAY', 'NEXUS_RELAY_', RELAY],
   [

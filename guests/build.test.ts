@@ -50,6 +50,12 @@ it('a changed source gives another image; a broken one an error that shows the c
   });
 });
 
+it('says so where images cannot be kept', async () => {
+  const file = join(scratch, 'a-file');
+  await writeFile(file, '');
+  await expect(buildGuestsIn(packageRoot(), join(file, 'out'))).rejects.toMatchObject({ code: 'GUEST_OUTPUT' });
+});
+
 it('without gcc the error says what to install', async () => {
   const path = process.env.PATH;
   process.env.PATH = scratch;

@@ -14,11 +14,16 @@ import { packageRoot } from './root.ts';
 
 const run = promisify(execFile);
 
-export const GUESTS = ['vault', 'probe'] as const;
+export const GUESTS = ['vault', 'neighbour', 'probe'] as const;
 export type GuestName = (typeof GUESTS)[number];
 
 export class GuestBuildError extends Error {
-  readonly code: 'GUEST_COMPILER_MISSING' | 'GUEST_COMPILER_32BIT' | 'GUEST_LIBRARY_MISSING' | 'GUEST_COMPILE';
+  readonly code:
+    | 'GUEST_COMPILER_MISSING'
+    | 'GUEST_COMPILER_32BIT'
+    | 'GUEST_LIBRARY_MISSING'
+    | 'GUEST_COMPILE'
+    | 'GUEST_OUTPUT';
   constructor(code: GuestBuildError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'GuestBuildError';
@@ -26,13 +31,14 @@ export class GuestBuildError extends Error {
   }
 }
 
-const SDK = ['start.S', 'memory.c', 'console.c', 'nexus.c', 'hpke.c'];
+const SDK = ['start.S', 'memory.c', 'console.c', 'nexus.c', 'hpke.c', 'share.c'];
 const SDK_HEADERS = [
   'console.h',
   'hpke.h',
   'io.h',
   'nexus.h',
   'nexus_abi.h',
+  'share.h',
   'guest.ld',
   ...['errno.h', 'limits.h', 'stdio.h', 'stdlib.h', 'string.h', 'sys/types.h'].map((name) => `libc/${name}`),
 ];
@@ -167,8 +173,7 @@ async function buildInto(
   toolchain: Toolchain,
   sources: readonly Source[],
 ): Promise<void> {
-  await mkdir(dirname(directory), { recursive: true });
-  const work = await mkdtemp(`${directory}.`);
+  const work = await makeWorkDirectory(directory);
   const include = join(toolchain.sodium, 'include');
   const headers = [
     ...['-isystem', toolchain.headers, '-isystem', 'guests/sdk/libc', '-I', 'guests/sdk'],
@@ -191,6 +196,16 @@ async function buildInto(
     });
   } finally {
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function makeWorkDirectory(directory: string): Promise<string> {
+  try {
+    await mkdir(dirname(directory), { recursive: true });
+    return await mkdtemp(`${directory}.`);
+  } catch (cause) {
+    const message = `guest images are kept in ${dirname(directory)}, which cannot be written; make it writable`;
+    throw new GuestBuildError('GUEST_OUTPUT', message, { cause });
   }
 }
 

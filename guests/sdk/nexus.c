@@ -125,6 +125,28 @@ void nexus_mode(char *out, size_t capacity)
     out[length] = 0;
 }
 
+bool mode_is(const char *mode, const char *word)
+{
+    const size_t length = strlen(word);
+    return strncmp(mode, word, length) == 0 && (mode[length] == 0 || mode[length] == ' ');
+}
+
+uint32_t mode_number(const char *mode, const char *key, uint32_t otherwise)
+{
+    const size_t length = strlen(key);
+    for (; *mode != 0; mode++) {
+        if (*mode != ' ' || strncmp(mode + 1, key, length) != 0 || mode[1 + length] != '=') {
+            continue;
+        }
+        uint32_t value = 0;
+        for (const char *digit = mode + length + 2; *digit >= '0' && *digit <= '9'; digit++) {
+            value = 10 * value + (uint32_t) (*digit - '0');
+        }
+        return value;
+    }
+    return otherwise;
+}
+
 void nexus_result(const char *format, ...)
 {
     char line[512];

@@ -72,5 +72,11 @@ uint32_t nexus_load(const char *name, void *out, size_t capacity);
    nothing. */
 void nexus_mode(char *out, size_t capacity);
 
+/* Whether the first word of a mode is `word`. */
+bool mode_is(const char *mode, const char *word);
+
+/* The decimal number behind ` key=` in a mode, or `otherwise`. */
+uint32_t mode_number(const char *mode, const char *key, uint32_t otherwise);
+
 /* A line of result for whoever runs the guest; also printed. */
 void nexus_result(const char *format, ...);

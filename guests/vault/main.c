@@ -4,6 +4,7 @@
 #include "hpke.h"
 #include "libc/string.h"
 #include "nexus.h"
+#include "share.h"
 
 #define RESOURCE "vault-secret"
 #define RELEASE_INFO "nexus-tcb release v1"
@@ -130,6 +131,23 @@ static void attest(void)
     nexus_result("reported bytes=%u", length);
 }
 
+/* Lend a page to the neighbour, hear its answer, and take the page back. */
+static void share(const char *mode)
+{
+    const struct share share = share_from_mode(mode);
+    volatile char *const page = share_page(&share);
+    char heard[SHARE_TEXT];
+    share_write(page, "the vault says hello");
+    require("grantOffer", nexus_call(NEXUS_CALL_GRANT_OFFER, share.grant, share.frame, share.peer,
+                                     NEXUS_PERM_READ | NEXUS_PERM_WRITE, 0, 0));
+    share_signal(&share);
+    share_wait(&share);
+    share_read(page + SHARE_ANSWER, heard);
+    require("grantRevoke", nexus_call(NEXUS_CALL_GRANT_REVOKE, share.grant, 0, 0, 0, 0, 0));
+    share_signal(&share);
+    nexus_result("shared heard=\"%s\"", heard);
+}
+
 void guest_main(const char *command_line)
 {
     static const char foreign[] = "unseal-foreign ";
@@ -146,6 +164,8 @@ void guest_main(const char *command_line)
         unseal(mode + sizeof foreign - 1, "foreign");
     } else if (strcmp(mode, "attest") == 0) {
         attest();
+    } else if (mode_is(mode, "share")) {
+        share(mode);
     } else {
         nexus_result("failed mode=%s", mode);
     }

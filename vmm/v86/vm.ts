@@ -80,6 +80,7 @@ export class V86Vm implements Vm {
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       name: `partition ${spec.name}`,
       workerData: config,
+      env: {}, // the emulator needs none of the host's
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
     });
     this.#worker.on('message', (message: WorkerMessage) => this.#receive(message));
@@ -175,7 +176,11 @@ export class V86Vm implements Vm {
         this.#settle(message.id, (pending) => pending.reject(this.#error('ENGINE_BUSY', message.reason)));
         return;
       case 'console':
-        this.spec.onConsole(message.bytes);
+        try {
+          this.spec.onConsole(message.bytes);
+        } catch (error) {
+          this.#end({ kind: 'crashed', reason: `the host failed in the console: ${describe(error)}` });
+        }
         Atomics.sub(this.#control, CONTROL.CONSOLE_PENDING, message.bytes.length);
         this.#ring();
         return;
