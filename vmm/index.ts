@@ -2,6 +2,7 @@ export * from './acpi/index.ts';
 export { type EngineChoice, type EngineReport, openEngine, probeEngines } from './choose.ts';
 export * from './devices/index.ts';
 export * from './engine.ts';
+export * from './firmware/index.ts';
 export * from './hypercall.ts';
 export { createKvmEngine, type KvmEngineOptions } from './kvm/engine.ts';
 export { type KvmReport, probeKvm } from './kvm/probe.ts';

@@ -58,6 +58,9 @@ export const RUN = {
   MMIO_DATA: 40,
   MMIO_LENGTH: 48,
   MMIO_IS_WRITE: 52,
+  /** Of KVM_INTERNAL_ERROR_EMULATION: count of 64-bit words that follow, then flags and the instruction. */
+  ERROR_WORDS: 36,
+  ERROR_INSTRUCTION_SIZE: 48,
 } as const;
 
 export const IO_OUT = 1;

@@ -165,6 +165,16 @@ function serveMmio(): void {
   else bus.load(address, data);
 }
 
+/** KVM gives the instruction that it cannot emulate, where there is one. */
+function describeInternalError(): string {
+  const suberror = run.getUint32(RUN.DETAIL, true);
+  const size = Math.min(run.getUint8(RUN.ERROR_INSTRUCTION_SIZE), 15);
+  const given = run.getUint32(RUN.ERROR_WORDS, true) > 1 && size > 0;
+  const bytes = runBytes.subarray(RUN.ERROR_INSTRUCTION_SIZE + 1, RUN.ERROR_INSTRUCTION_SIZE + 1 + size);
+  const instruction = given ? `, instruction ${Buffer.from(bytes).toString('hex')}` : '';
+  return `KVM could not go on (suberror ${suberror}${instruction})`;
+}
+
 function serveExit(): void {
   const reason = run.getUint32(RUN.EXIT_REASON, true);
   switch (reason) {
@@ -185,7 +195,7 @@ function serveExit(): void {
       crash(`the processor refused the guest state (0x${run.getBigUint64(RUN.DETAIL, true).toString(16)})`);
       return;
     case EXIT.INTERNAL_ERROR:
-      crash(`KVM could not go on (suberror ${run.getUint32(RUN.DETAIL, true)})`);
+      crash(describeInternalError());
       return;
     case EXIT.SYSTEM_EVENT:
       stop(run.getUint32(RUN.DETAIL, true) === 2 ? 'reset' : 'halt');

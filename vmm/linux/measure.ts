@@ -3,17 +3,8 @@
  * loader, so its events carry the names that both would give them. TCG PC Client Platform Firmware Profile 1.06,
  * sections 3.3.4 (which PCR) and 10.4 (event types); tags of Linux drivers/firmware/efi/libstub/efi-stub-helper.c.
  */
+import type { MeasuredEvent } from '../firmware/tpm-startup.ts';
 import { directTables, type LinuxBoot } from './boot.ts';
-
-export interface MeasuredEvent {
-  readonly pcr: number;
-  /** Event type, EV_*. */
-  readonly type: number;
-  /** What is hashed, in pieces; every active PCR bank is extended with their digest. */
-  readonly measured: readonly Uint8Array[];
-  /** The event field of the log. */
-  readonly event: Uint8Array;
-}
 
 const EV = {
   POST_CODE: 0x01,

@@ -1,0 +1,8 @@
+export {
+  FirmwareError,
+  type LogEntry,
+  type MeasuredEvent,
+  type MeasuredLog,
+  measure,
+  startTpm,
+} from './tpm-startup.ts';

@@ -1,0 +1,67 @@
+/** A measured Linux guest, started: TPM, measurements, event log, memory, machine. */
+import type { TpmDevice } from '../../tpm/device.ts';
+import { V86_INTERRUPTS, V86_POWER } from '../acpi/machine.ts';
+import type { Engine, Vm, VmExit } from '../engine.ts';
+import { type MeasuredLog, measure, startTpm } from '../firmware/tpm-startup.ts';
+import { jitGate, powerDevice, tpmDevice } from '../v86/devices/index.ts';
+import { placeLinux } from './boot.ts';
+import type { LinuxFiles } from './guest.ts';
+import { measuredEvents } from './measure.ts';
+
+export interface LinuxLaunch {
+  readonly name: string;
+  readonly files: Pick<LinuxFiles, 'kernel' | 'initrd'>;
+  readonly commandLine: string;
+  readonly memoryBytes: number;
+  /** Named in the first event of the log. */
+  readonly monitorVersion: string;
+  /** Without one the guest finds no TPM and nothing is measured. It is powered on here, off by the caller. */
+  readonly tpm?: TpmDevice;
+  /** Writes the TCG crypto-agile event log; the attestation room's writer. */
+  readonly encodeLog: (log: MeasuredLog) => Uint8Array;
+  readonly onConsole: (bytes: Uint8Array) => void;
+  readonly onExit: (exit: VmExit) => void;
+}
+
+export interface LaunchedLinux {
+  readonly vm: Vm;
+  /** What the guest finds at `/sys/kernel/security/tpm0/binary_bios_measurements`; empty without a TPM. */
+  readonly eventLog: Uint8Array;
+}
+
+/** Both engines' machines: the I/O APIC's inputs are the ISA lines, and there is no PCI. */
+const MACHINE = { power: V86_POWER, interrupts: V86_INTERRUPTS };
+
+/**
+ * Create the partition, stopped before its first instruction. A guest on v86 has its TPM as FIFO, on KVM as CRB.
+ * Throws LinuxGuestError, FirmwareError or EngineError.
+ */
+export async function launchLinux(engine: Engine, launch: LinuxLaunch): Promise<LaunchedLinux> {
+  const { files, commandLine, memoryBytes, tpm } = launch;
+  const tpmInterface = engine.name === 'v86' ? ('tis' as const) : ('crb' as const);
+  const boot = { ...files, commandLine, memoryBytes, machine: MACHINE, ...(tpm && { tpm: tpmInterface }) };
+  let eventLog = new Uint8Array(0);
+  if (tpm) {
+    tpm.powerOn();
+    await startTpm(tpm);
+    eventLog = Uint8Array.from(launch.encodeLog(await measure(tpm, measuredEvents(boot, launch.monitorVersion))));
+  }
+  const { segments, entry } = placeLinux({ ...boot, ...(tpm && { eventLog }) });
+  const vm = await engine.create({
+    name: launch.name,
+    memoryBytes,
+    segments,
+    entry,
+    acpi: true,
+    devices: [
+      powerDevice(),
+      ...(tpm ? [tpmDevice(tpmInterface, tpm)] : []),
+      ...(engine.name === 'v86' ? [jitGate()] : []),
+    ],
+    // A standard guest has no services of the nexus until its host gives it some.
+    onHypercall: () => ({ result: 0 }),
+    onConsole: launch.onConsole,
+    onExit: launch.onExit,
+  });
+  return { vm, eventLog };
+}
