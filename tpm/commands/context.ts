@@ -1,0 +1,58 @@
+/** What a command's handler works with. One per TPM; `locality`, `command` and `sessions` change with each command. */
+import type { HmacDrbg } from '../crypto/drbg.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { TpmClock } from '../state/clock.ts';
+import type { Profile } from '../state/profile.ts';
+import type { Session } from '../state/sessions.ts';
+import type { TpmState } from '../state/state.ts';
+import type { AnyCommand } from './command.ts';
+
+/** Names of durable records: see `state/persist.ts`. */
+export type RecordName =
+  | 'hierarchies'
+  | 'lockout'
+  | 'clock'
+  | 'pcr'
+  | 'audit'
+  | 'orderly'
+  | `nv/${string}`
+  | `object/${string}`;
+
+/** One session of the running command's authorisation area. */
+export interface UsedSession {
+  /** Undefined for a password. */
+  readonly session: Session | undefined;
+  readonly nonceCaller: Uint8Array;
+  attributes: number;
+  /** The HMAC or password that came with it. */
+  readonly authorization: Uint8Array;
+  /** The entity it authorises. */
+  handle: number | undefined;
+}
+
+export interface Context {
+  readonly crypto: CryptoProvider;
+  readonly profile: Profile;
+  readonly state: TpmState;
+  /** The TPM's random number generator. */
+  readonly random: HmacDrbg;
+  readonly clock: TpmClock;
+  /** 0-4, or 32 and up. */
+  locality: number;
+  physicalPresence: boolean;
+  /** Between TPM2_Startup and power-off. */
+  started: boolean;
+  command: AnyCommand;
+  /** Sessions of the running command, in order; empty without an authorisation area. */
+  sessions: readonly UsedSession[];
+  /** Raw parameters of the running command after decryption. */
+  parameters: Uint8Array;
+  /** This record must survive power loss before the response leaves. */
+  markDurable(record: RecordName): void;
+  /** Every command that is implemented, by command code. */
+  readonly commands: ReadonlyMap<number, AnyCommand>;
+}
+
+const hex = (handle: number): string => handle.toString(16).padStart(8, '0');
+export const nvRecord = (handle: number): RecordName => `nv/${hex(handle)}`;
+export const objectRecord = (handle: number): RecordName => `object/${hex(handle)}`;

@@ -1,0 +1,77 @@
+/** Octets and integers. */
+
+export function toBigInt(bytes: Uint8Array): bigint {
+  let hex = '0x0';
+  for (const byte of bytes) hex += (byte < 16 ? '0' : '') + byte.toString(16);
+  return BigInt(hex);
+}
+
+/** Big-endian octets, padded to `size`. The value must fit. */
+export function fromBigInt(value: bigint, size: number): Uint8Array {
+  const hex = value.toString(16).padStart(size * 2, '0');
+  const bytes = new Uint8Array(size);
+  for (let i = 0; i < size; i++) bytes[i] = Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16);
+  return bytes;
+}
+
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  let size = 0;
+  for (const part of parts) size += part.length;
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Equality in time that depends on the lengths only. */
+export function equalSecret(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ b[i]!;
+  return difference === 0;
+}
+
+/** Equality of public octets. */
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return equalSecret(a, b);
+}
+
+/** Without leading zeros. */
+export function stripZeros(bytes: Uint8Array): Uint8Array {
+  let at = 0;
+  while (at < bytes.length - 1 && bytes[at] === 0) at++;
+  return bytes.subarray(at);
+}
+
+/** Padded on the left to `size`; longer values must have leading zeros only. */
+export function padLeft(bytes: Uint8Array, size: number): Uint8Array {
+  if (bytes.length === size) return bytes;
+  if (bytes.length > size) return bytes.subarray(bytes.length - size);
+  const padded = new Uint8Array(size);
+  padded.set(bytes, size - bytes.length);
+  return padded;
+}
+
+export function u16be(value: number): Uint8Array {
+  return Uint8Array.of(value >>> 8, value);
+}
+
+export function u32be(value: number): Uint8Array {
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+}
+
+export function u64be(value: bigint): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, value);
+  return bytes;
+}
+
+const encoder = new TextEncoder();
+
+/** ASCII text with its terminating zero, as labels of the specification are hashed. */
+export const label = (text: string): Uint8Array => encoder.encode(`${text}\0`);
+
+export const ascii = (text: string): Uint8Array => encoder.encode(text);
