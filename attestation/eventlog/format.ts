@@ -1,206 +1,235 @@
 /**
- * TCG event logs, byte form: the crypto-agile log (TCG PC Client Platform Firmware Profile 1.06, section 10) read and
- * written, and the older SHA-1 form read. What an event means is not decided here.
+ * TCG event logs in their byte forms, read and written: the SHA-1 log of TPM 1.2 firmware, the crypto-agile log (TCG PC
+ * Client Platform Firmware Profile 1.06, section 10.2), and the log of a confidential machine (ACPI CCEL), which has
+ * the same framing over measurement registers. What an event means is `meaning.ts`; what registers come of a log,
+ * `replay.ts`. Digests and data are views of the input.
  */
+import { concatBytes, fromLatin1, LittleEndian, latin1, ShortError } from '../bytes.ts';
+import { DIGEST_SIZES, hashById } from '../hash.ts';
+import { EVENT } from './types.ts';
 
-/** Digest sizes by TPM_ALG_ID, of the banks that logs use. */
-export const DIGEST_SIZES: ReadonlyMap<number, number> = new Map([
-  [0x0004, 20],
-  [0x000b, 32],
-  [0x000c, 48],
-  [0x000d, 64],
-  [0x0012, 32],
-  [0x0027, 32],
-  [0x0028, 48],
-  [0x0029, 64],
-]);
-export const ALG_SHA1 = 0x0004;
+export { DIGEST_SIZES } from '../hash.ts';
+export { EVENT, eventTypeName } from './types.ts';
 
-/** Event types that this project writes or gives a meaning to. Section 10.4.1. */
-export const EVENT = {
-  NO_ACTION: 0x03,
-  SEPARATOR: 0x04,
-  EVENT_TAG: 0x06,
-  S_CRTM_CONTENTS: 0x07,
-  S_CRTM_VERSION: 0x08,
-  IPL: 0x0d,
-} as const;
-
-const LOG_MAX = 16 * 2 ** 20;
-const EVENTS_MAX = 100_000;
-const PCR_MAX = 23;
-const SPEC_SIGNATURE = 'Spec ID Event03\0';
-const LOCALITY_SIGNATURE = 'StartupLocality\0';
+/** The register of events that extend none, in logs of Windows. */
+export const NO_REGISTER = 0xffffffff;
 
 export interface LogEvent {
+  /** Place in the log; the header of a crypto-agile log has none. */
+  readonly index: number;
+  /** PCR, or measurement register of a CCEL log (0 is MRTD, 1 to 4 are RTMR 0 to 3). */
   readonly pcr: number;
   readonly type: number;
-  /** TPM_ALG_ID -> digest. */
-  readonly digests: ReadonlyMap<number, Uint8Array>;
+  /** One for each of the log's algorithms, in their order. */
+  readonly digests: readonly Uint8Array[];
   readonly data: Uint8Array;
 }
 
 export interface ParsedLog {
-  /** Banks that every event has a digest for. */
+  readonly format: 'sha1' | 'crypto-agile';
+  /** TPM_ALG_ID of each bank. */
   readonly algorithms: readonly number[];
-  /** Without the header event. */
+  /** Without the header of a crypto-agile log. */
   readonly events: readonly LogEvent[];
+  /** Bytes of padding (all 0x00 or all 0xff) that follow the events, as CCEL areas have. */
+  readonly padding: number;
 }
 
+export type EventLogErrorCode =
+  | 'log-size'
+  | 'log-truncated'
+  | 'log-header'
+  | 'log-banks'
+  | 'log-register'
+  | 'log-events'
+  | 'log-content';
+
+/** The bytes are not an event log, or not one that can be trusted to be whole. */
 export class EventLogError extends Error {
-  readonly code = 'E_EVENT_LOG';
-  readonly remedy = 'send the event log as the firmware wrote it, whole';
-  constructor(message: string) {
-    super(message);
-    this.name = 'EventLogError';
+  override readonly name = 'EventLogError';
+  readonly code: EventLogErrorCode;
+  readonly remedy = 'Send the event log as the firmware wrote it, whole.';
+
+  constructor(code: EventLogErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
   }
 }
 
-/** Parse a log. Events past the last whole one are an error: a log is read to its end. Throws EventLogError. */
-export function parseEventLog(bytes: Uint8Array): ParsedLog {
-  if (bytes.length > LOG_MAX) throw new EventLogError(`a log of ${bytes.length} bytes; at most ${LOG_MAX}`);
-  const cursor = new Cursor(bytes);
-  const first = sha1Event(cursor);
-  const algorithms = specAlgorithms(first);
-  const events: LogEvent[] = algorithms === undefined ? [first] : [];
-  while (!cursor.atEnd) {
-    if (events.length >= EVENTS_MAX) throw new EventLogError(`more than ${EVENTS_MAX} events`);
-    events.push(algorithms === undefined ? sha1Event(cursor) : agileEvent(cursor, algorithms));
-  }
-  return { algorithms: algorithms ?? [ALG_SHA1], events };
+export interface LogLimits {
+  /** Default 16 MiB. */
+  readonly bytes?: number;
+  /** Default 100,000. */
+  readonly events?: number;
 }
 
-/** Locality that TPM2_Startup came from (section 10.4.5.3), which is PCR 0's initial value; 0 when none is logged. */
-export function startupLocality(log: ParsedLog): number {
-  for (const { pcr, type, data } of log.events) {
-    if (pcr !== 0 || type !== EVENT.NO_ACTION || data.length !== LOCALITY_SIGNATURE.length + 1) continue;
-    if (latin1(data.subarray(0, LOCALITY_SIGNATURE.length)) === LOCALITY_SIGNATURE) return data.at(-1) ?? 0;
+const MAX_BYTES = 16 * 2 ** 20;
+const MAX_EVENTS = 100_000;
+/** PC Client TPMs have PCR 0 to 23. */
+const MAX_REGISTER = 23;
+const SPEC_ID_SIGNATURE = 'Spec ID Event03\0';
+const SHA1_SIZE = 20;
+const SHA1_ID = 0x0004;
+
+/** Read a log to its very end; what is left over must be padding. Throws EventLogError. */
+export function parseEventLog(bytes: Uint8Array, limits: LogLimits = {}): ParsedLog {
+  const { bytes: maxBytes = MAX_BYTES, events: maxEvents = MAX_EVENTS } = limits;
+  if (bytes.length > maxBytes) {
+    throw new EventLogError('log-size', `a log of ${bytes.length} bytes, where ${maxBytes} are the most`);
   }
-  return 0;
+  const cursor = new LittleEndian(bytes);
+  try {
+    return readEvents(cursor, maxEvents);
+  } catch (cause) {
+    if (cause instanceof ShortError) throw new EventLogError('log-truncated', cause.message, cause);
+    throw cause;
+  }
 }
 
-function sha1Event(cursor: Cursor): LogEvent {
-  const pcr = pcrIndex(cursor.u32());
+function readEvents(cursor: LittleEndian, maxEvents: number): ParsedLog {
+  const first = readSha1Event(cursor, 0);
+  const banks = specIdBanks(first);
+  const events: LogEvent[] = banks === undefined ? [first] : [];
+  while (cursor.left > 0 && !isPadding(cursor)) {
+    if (events.length >= maxEvents) throw new EventLogError('log-events', `more than ${maxEvents} events`);
+    events.push(
+      banks === undefined ? readSha1Event(cursor, events.length) : readAgileEvent(cursor, events.length, banks),
+    );
+  }
+  return {
+    format: banks === undefined ? 'sha1' : 'crypto-agile',
+    algorithms: banks?.algorithms ?? [SHA1_ID],
+    events,
+    padding: cursor.left,
+  };
+}
+
+interface Banks {
+  readonly algorithms: readonly number[];
+  readonly sizes: readonly number[];
+}
+
+/** TCG_PCClientPCREvent, section 10.2.1. */
+function readSha1Event(cursor: LittleEndian, index: number): LogEvent {
+  const pcr = cursor.u32();
   const type = cursor.u32();
-  const digest = cursor.bytes(20);
-  return { pcr, type, digests: new Map([[ALG_SHA1, digest]]), data: cursor.bytes(cursor.u32()) };
+  checkRegister(pcr, type, cursor);
+  const digest = cursor.take(SHA1_SIZE);
+  return { index, pcr, type, digests: [digest], data: cursor.take(cursor.u32()) };
 }
 
-function agileEvent(cursor: Cursor, algorithms: readonly number[]): LogEvent {
-  const pcr = pcrIndex(cursor.u32());
+/** TCG_PCR_EVENT2, section 10.2.2. Every event has one digest for each bank of the header, in any order. */
+function readAgileEvent(cursor: LittleEndian, index: number, { algorithms, sizes }: Banks): LogEvent {
+  const pcr = cursor.u32();
   const type = cursor.u32();
+  checkRegister(pcr, type, cursor);
   const count = cursor.u32();
-  if (count !== algorithms.length) throw cursor.error(`${count} digests where the log has ${algorithms.length} banks`);
-  const digests = new Map<number, Uint8Array>();
+  if (count !== algorithms.length) {
+    throw new EventLogError('log-banks', `event ${index} has ${count} digests, the log ${algorithms.length} banks`);
+  }
+  const digests = new Array<Uint8Array>(count);
   for (let i = 0; i < count; i++) {
     const algorithm = cursor.u16();
-    if (!algorithms.includes(algorithm) || digests.has(algorithm))
-      throw cursor.error('a digest of no or a second bank');
-    digests.set(algorithm, cursor.bytes(DIGEST_SIZES.get(algorithm) ?? 0));
+    const bank = algorithms[i] === algorithm ? i : algorithms.indexOf(algorithm);
+    if (bank < 0 || digests[bank] !== undefined) {
+      throw new EventLogError('log-banks', `event ${index}: digest of no bank, or twice of bank 0x${hexOf(algorithm)}`);
+    }
+    digests[bank] = cursor.take(sizes[bank] ?? 0);
   }
-  return { pcr, type, digests, data: cursor.bytes(cursor.u32()) };
+  return { index, pcr, type, digests, data: cursor.take(cursor.u32()) };
 }
 
-/** Banks named by TCG_EfiSpecIdEvent (section 10.4.5.1); undefined when the event is not one. */
-function specAlgorithms({ type, data }: LogEvent): number[] | undefined {
-  if (type !== EVENT.NO_ACTION || latin1(data.subarray(0, 16)) !== SPEC_SIGNATURE) return undefined;
-  const cursor = new Cursor(data, SPEC_SIGNATURE.length + 8);
+function checkRegister(pcr: number, type: number, cursor: LittleEndian): void {
+  if (pcr <= MAX_REGISTER || (pcr === NO_REGISTER && type === EVENT.NO_ACTION)) return;
+  throw new EventLogError('log-register', `register ${pcr} at offset ${cursor.at - 8}`);
+}
+
+/** Banks that TCG_EfiSpecIDEvent names (section 10.4.5.1); undefined when the first event is not one. */
+function specIdBanks({ type, data }: LogEvent): Banks | undefined {
+  if (type !== EVENT.NO_ACTION || latin1(data.subarray(0, SPEC_ID_SIGNATURE.length)) !== SPEC_ID_SIGNATURE) {
+    return undefined;
+  }
+  // After the signature: platform class, three version bytes and the size of UINTN.
+  const cursor = new LittleEndian(data, SPEC_ID_SIGNATURE.length + 8);
   const count = cursor.u32();
-  if (count === 0 || count > DIGEST_SIZES.size) throw new EventLogError(`${count} banks in the header`);
-  const algorithms = Array.from({ length: count }, () => {
+  if (count === 0 || count > DIGEST_SIZES.size) {
+    throw new EventLogError('log-header', `the header names ${count} banks`);
+  }
+  const algorithms: number[] = [];
+  const sizes: number[] = [];
+  for (let i = 0; i < count; i++) {
     const algorithm = cursor.u16();
     const size = cursor.u16();
-    if (DIGEST_SIZES.get(algorithm) !== size)
-      throw new EventLogError(`bank 0x${algorithm.toString(16)} of ${size} bytes`);
-    return algorithm;
-  });
-  if (new Set(algorithms).size !== count) throw new EventLogError('a bank is named twice in the header');
-  return algorithms;
+    if (algorithms.includes(algorithm) || DIGEST_SIZES.get(algorithm) !== size) {
+      throw new EventLogError('log-header', `bank 0x${hexOf(algorithm)} of ${size} bytes, or named twice`);
+    }
+    algorithms.push(algorithm);
+    sizes.push(size);
+  }
+  const vendorInfo = cursor.u8();
+  if (vendorInfo > cursor.left) throw new EventLogError('log-header', 'the vendor information passes the header');
+  return { algorithms, sizes };
 }
 
-function pcrIndex(pcr: number): number {
-  if (pcr > PCR_MAX) throw new EventLogError(`PCR index ${pcr}`);
-  return pcr;
+/** Whether nothing but 0x00 or nothing but 0xff is left. */
+function isPadding(cursor: LittleEndian): boolean {
+  const fill = cursor.bytes[cursor.at];
+  if (fill !== 0x00 && fill !== 0xff) return false;
+  for (let i = cursor.at; i < cursor.bytes.length; i++) if (cursor.bytes[i] !== fill) return false;
+  return true;
 }
 
-/** Write a crypto-agile log: the header, then events as they come. */
+const hexOf = (value: number) => value.toString(16).padStart(4, '0');
+
+/** Writes a crypto-agile log: the header at once, then events as they come. */
 export class EventLogWriter {
-  private readonly algorithms: readonly number[];
-  private readonly pieces: Uint8Array[] = [];
+  readonly algorithms: readonly number[];
+  readonly #parts: Uint8Array[];
 
+  /** `algorithms`: TPM_ALG_ID of each bank. */
   constructor(algorithms: readonly number[]) {
     this.algorithms = algorithms;
-    const data = concat([
-      ascii(SPEC_SIGNATURE),
-      Uint8Array.of(0, 0, 0, 0, 0, 2, 0, 2), // platform class client, specification 2.0 errata 0, 64-bit UINTN
+    // Platform class client, specification 2.0 errata 0, 64-bit UINTN; then the banks, and no vendor information.
+    const header = concatBytes(
+      fromLatin1(SPEC_ID_SIGNATURE),
+      Uint8Array.of(0, 0, 0, 0, 0, 2, 0, 2),
       u32(algorithms.length),
-      ...algorithms.flatMap((algorithm) => [u16(algorithm), u16(DIGEST_SIZES.get(algorithm) ?? 0)]),
-      Uint8Array.of(0), // no vendor information
-    ]);
-    this.pieces.push(u32(0), u32(EVENT.NO_ACTION), new Uint8Array(20), u32(data.length), data);
+      ...algorithms.map((algorithm) => concatBytes(u16(algorithm), u16(sizeOf(algorithm)))),
+      Uint8Array.of(0),
+    );
+    this.#parts = [u32(0), u32(EVENT.NO_ACTION), new Uint8Array(SHA1_SIZE), u32(header.length), header];
   }
 
-  /** `digests` must hold one for each of the log's banks. */
+  /** `digests`, by TPM_ALG_ID, must hold one for each of the log's banks; RangeError otherwise. */
   append(pcr: number, type: number, digests: ReadonlyMap<number, Uint8Array>, data: Uint8Array): void {
-    this.pieces.push(u32(pcr), u32(type), u32(this.algorithms.length));
+    this.#parts.push(u32(pcr), u32(type), u32(this.algorithms.length));
     for (const algorithm of this.algorithms) {
       const digest = digests.get(algorithm);
-      if (digest?.length !== DIGEST_SIZES.get(algorithm)) throw new RangeError(`no digest for bank ${algorithm}`);
-      this.pieces.push(u16(algorithm), digest as Uint8Array);
+      if (digest?.length !== sizeOf(algorithm)) throw new RangeError(`no digest for bank 0x${hexOf(algorithm)}`);
+      this.#parts.push(u16(algorithm), digest as Uint8Array);
     }
-    this.pieces.push(u32(data.length), data);
+    this.#parts.push(u32(data.length), data);
+  }
+
+  /** Append an event whose digests are of `measured`, its own data by default. Returns them by TPM_ALG_ID. */
+  appendMeasured(pcr: number, type: number, data: Uint8Array, measured = data): ReadonlyMap<number, Uint8Array> {
+    const digests = new Map(
+      this.algorithms.map((algorithm) => [algorithm, hashById(algorithm)?.digest(measured) ?? new Uint8Array()]),
+    );
+    this.append(pcr, type, digests, data);
+    return digests;
   }
 
   bytes(): Uint8Array {
-    return concat(this.pieces);
+    return concatBytes(...this.#parts);
   }
 }
 
-class Cursor {
-  private readonly bytesIn: Uint8Array;
-  private readonly view: DataView;
-  private at: number;
-  constructor(bytesIn: Uint8Array, at = 0) {
-    this.bytesIn = bytesIn;
-    this.view = new DataView(bytesIn.buffer, bytesIn.byteOffset, bytesIn.byteLength);
-    this.at = at;
-  }
-  get atEnd(): boolean {
-    return this.at >= this.bytesIn.length;
-  }
-  error(what: string): EventLogError {
-    return new EventLogError(`at offset ${this.at}: ${what}`);
-  }
-  private take(length: number): number {
-    const start = this.at;
-    if (start + length > this.bytesIn.length)
-      throw this.error(`${length} bytes wanted, ${this.bytesIn.length - start} left`);
-    this.at += length;
-    return start;
-  }
-  u16(): number {
-    return this.view.getUint16(this.take(2), true);
-  }
-  u32(): number {
-    return this.view.getUint32(this.take(4), true);
-  }
-  bytes(length: number): Uint8Array {
-    const start = this.take(length);
-    return this.bytesIn.subarray(start, start + length);
-  }
+function sizeOf(algorithm: number): number {
+  const size = DIGEST_SIZES.get(algorithm);
+  if (size === undefined) throw new RangeError(`bank 0x${hexOf(algorithm)} is not known`);
+  return size;
 }
 
-const ascii = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
-const latin1 = (bytes: Uint8Array) => String.fromCharCode(...bytes);
 const u16 = (value: number) => Uint8Array.of(value & 0xff, value >>> 8);
 const u32 = (value: number) => Uint8Array.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
-
-function concat(pieces: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
-}

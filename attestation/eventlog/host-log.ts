@@ -2,7 +2,8 @@
  * The event log of a nexus host: which events there are and what each says. The writer and the appraisal share this
  * declaration, so a log in which anything is left to the attester's discretion does not pass.
  */
-import { createHash } from 'node:crypto';
+import { sameBytes } from '../bytes.ts';
+import { SHA256 } from '../hash.ts';
 import { EVENT, EventLogError, EventLogWriter, type ParsedLog } from './format.ts';
 
 /** Events whose digest is of something that is not in the log; their data is this label and nothing else. */
@@ -25,7 +26,6 @@ const SELF_DESCRIBED: Readonly<Record<number, readonly number[]>> = {
 
 export type HostEventKind = (typeof HOST_EVENT)[keyof typeof HOST_EVENT];
 
-const SHA256 = 0x000b;
 const utf8 = new TextEncoder();
 
 /** Append an event whose digest is of what its label names. */
@@ -44,20 +44,19 @@ export function appendLabelled(
 export function requireHostLog(log: ParsedLog, bytes: Uint8Array): void {
   const again = new EventLogWriter(log.algorithms);
   for (const { pcr, type, digests, data } of log.events) {
-    const digest = digests.get(SHA256);
+    const digest = digests[log.algorithms.indexOf(SHA256.id)];
     const measuredHere =
-      SELF_DESCRIBED[type]?.includes(pcr) === true &&
-      digest !== undefined &&
-      same(createHash('sha256').update(data).digest(), digest);
+      SELF_DESCRIBED[type]?.includes(pcr) === true && digest !== undefined && sameBytes(SHA256.digest(data), digest);
     const labelled = Object.values(HOST_EVENT).some(
-      (event) => event.pcr === pcr && event.type === type && same(utf8.encode(event.label), data),
+      (event) => event.pcr === pcr && event.type === type && sameBytes(utf8.encode(event.label), data),
     );
     if (!measuredHere && !labelled) {
-      throw new EventLogError(`an event in PCR ${pcr} says something else than was measured`);
+      throw new EventLogError('log-content', `an event in PCR ${pcr} says something else than was measured`);
     }
-    again.append(pcr, type, digests, data);
+    again.append(pcr, type, new Map(log.algorithms.map((algorithm, bank) => [algorithm, digests[bank] ?? NONE])), data);
   }
-  if (!same(again.bytes(), bytes)) throw new EventLogError('the log is not in the form that a host writes');
+  if (!sameBytes(again.bytes(), bytes))
+    throw new EventLogError('log-content', 'the log is not in the form that a host writes');
 }
 
-const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
+const NONE = new Uint8Array();

@@ -1,38 +1,71 @@
 /** Replay of an event log: the register values that its events lead to. */
-import { createHash } from 'node:crypto';
-import { DIGEST_SIZES, EVENT, type ParsedLog, startupLocality } from './format.ts';
+import { latin1 } from '../bytes.ts';
+import { type HashAlgorithm, hashById } from '../hash.ts';
+import { EventLogError, type LogEvent, NO_REGISTER, type ParsedLog } from './format.ts';
+import { EVENT } from './types.ts';
 
-const PCR_COUNT = 24;
-/** PCR 17-22 are all ones until a dynamic launch resets them (PC Client Platform TPM Profile, section 4.6.2). */
+const REGISTERS = 24;
+/** PCR 17 to 22 are all ones until a dynamic launch resets them. PC Client Platform TPM Profile 1.05, section 4.6.2. */
 const DYNAMIC_FIRST = 17;
 const DYNAMIC_LAST = 22;
+const LOCALITY_SIGNATURE = 'StartupLocality\0';
+const HCRTM_LOCALITY = 4;
 
-const HASH_NAMES: Readonly<Record<number, string>> = { 4: 'sha1', 11: 'sha256', 12: 'sha384', 13: 'sha512' };
-
-/** Values of PCR 0-23 in the bank `algorithm` (TPM_ALG_ID). Throws RangeError for a bank that the log does not have. */
+/**
+ * Values of PCR 0 to 23 (or measurement registers 0 to 4) in the bank `algorithm`, a TPM_ALG_ID. Throws EventLogError
+ * `log-banks` when the log has no such bank or it cannot be computed.
+ */
 export function replayLog(log: ParsedLog, algorithm: number): Uint8Array[] {
-  const size = DIGEST_SIZES.get(algorithm);
-  const hash = HASH_NAMES[algorithm];
-  if (size === undefined || hash === undefined || !log.algorithms.includes(algorithm)) {
-    throw new RangeError(`the log has no bank 0x${algorithm.toString(16)}`);
+  const bank = log.algorithms.indexOf(algorithm);
+  const hash = hashById(algorithm);
+  if (bank < 0 || hash === undefined) {
+    throw new EventLogError('log-banks', `the log has no bank 0x${algorithm.toString(16)} that can be replayed`);
   }
-  const launched = new Set(log.events.filter(({ type }) => type !== EVENT.NO_ACTION).map(({ pcr }) => pcr));
-  const pcrs = Array.from({ length: PCR_COUNT }, (_, index) => {
-    const dynamic = index >= DYNAMIC_FIRST && index <= DYNAMIC_LAST;
-    const untouched = dynamic && ![...launched].some((pcr) => pcr >= DYNAMIC_FIRST && pcr <= DYNAMIC_LAST);
-    return new Uint8Array(size).fill(untouched ? 0xff : 0);
-  });
-  const first = pcrs[0];
-  if (first) first[size - 1] = startupLocality(log);
+  const registers = initialRegisters(log, hash);
+  const buffer = new Uint8Array(2 * hash.size);
   for (const { pcr, type, digests } of log.events) {
-    if (type === EVENT.NO_ACTION) continue;
-    const digest = digests.get(algorithm) ?? new Uint8Array(size);
-    pcrs[pcr] = Uint8Array.from(
-      createHash(hash)
-        .update(pcrs[pcr] ?? new Uint8Array())
-        .update(digest)
-        .digest(),
-    );
+    if (type === EVENT.NO_ACTION || pcr === NO_REGISTER) continue;
+    buffer.set(registers[pcr] as Uint8Array); // a read event has a register below 24
+    buffer.set(digests[bank] as Uint8Array, hash.size); // and a digest for every bank
+    registers[pcr] = hash.digest(buffer);
   }
-  return pcrs;
+  return registers;
+}
+
+/** Every bank that can be computed, by TPM_ALG_ID. */
+export function replayAll(log: ParsedLog): Map<number, Uint8Array[]> {
+  const computable = log.algorithms.filter((algorithm) => hashById(algorithm) !== undefined);
+  return new Map(computable.map((algorithm) => [algorithm, replayLog(log, algorithm)]));
+}
+
+function initialRegisters(log: ParsedLog, hash: HashAlgorithm): Uint8Array[] {
+  const launched = log.events.some(
+    ({ pcr, type }) => pcr >= DYNAMIC_FIRST && pcr <= DYNAMIC_LAST && type !== EVENT.NO_ACTION,
+  );
+  const registers = Array.from({ length: REGISTERS }, (_, index) => {
+    const untouched = !launched && index >= DYNAMIC_FIRST && index <= DYNAMIC_LAST;
+    return new Uint8Array(hash.size).fill(untouched ? 0xff : 0x00);
+  });
+  const first = registers[0];
+  if (first !== undefined) first[hash.size - 1] = startupLocality(log);
+  return registers;
+}
+
+/**
+ * The locality that TPM2_Startup came from, which is what PCR 0 starts at: logged as StartupLocality (section
+ * 10.4.5.3), or 4 where an H-CRTM event precedes it; else 0.
+ */
+export function startupLocality(log: ParsedLog): number {
+  for (const event of log.events) {
+    const locality = startupLocalityOf(event);
+    if (locality !== undefined) return locality;
+    if (event.type === EVENT.EFI_HCRTM_EVENT && event.pcr === 0) return HCRTM_LOCALITY;
+  }
+  return 0;
+}
+
+/** The locality that one event states; undefined when it is no StartupLocality event. */
+export function startupLocalityOf({ pcr, type, data }: LogEvent): number | undefined {
+  if (type !== EVENT.NO_ACTION || pcr !== 0 || data.length !== LOCALITY_SIGNATURE.length + 1) return undefined;
+  return latin1(data.subarray(0, LOCALITY_SIGNATURE.length)) === LOCALITY_SIGNATURE ? data.at(-1) : undefined;
 }

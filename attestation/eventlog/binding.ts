@@ -1,0 +1,75 @@
+/**
+ * Which events' data can be believed. Replay proves the digests of a log; that an event's data is what was measured
+ * follows only where the digest is over it. Firmware writes some types of which that must hold, and others (images,
+ * firmware volumes) whose data merely describes what was hashed.
+ */
+import { fromLatin1, ShortError, sameBytes } from '../bytes.ts';
+import { hashById } from '../hash.ts';
+import { readVariable } from './efi.ts';
+import type { LogEvent, ParsedLog } from './format.ts';
+import { grubText } from './meaning.ts';
+import { EVENT } from './types.ts';
+
+/**
+ * `bound`: the digest is over the data, whole. `value`: it is over the value in it, so the name beside the value is the
+ * attester's word (GRUB's prefixes, boot variables). `described`: the type's data only describes what was hashed.
+ * `contradicted`: the type demands that the digest be over the data, and it is not.
+ */
+export type Binding = 'bound' | 'value' | 'described' | 'contradicted';
+
+/** Types whose digest is over their whole data. Sections 10.4.1 and 3.3. */
+const OVER_DATA = new Set<number>([
+  EVENT.SEPARATOR,
+  EVENT.EFI_VARIABLE_DRIVER_CONFIG,
+  EVENT.EFI_GPT_EVENT,
+  EVENT.EFI_ACTION,
+  EVENT.S_CRTM_VERSION,
+]);
+/** Types where some write the data's digest and some do not. */
+const PERHAPS = new Set<number>([
+  EVENT.ACTION,
+  EVENT.EFI_VARIABLE_BOOT,
+  EVENT.EFI_VARIABLE_BOOT2,
+  // Older shims hash something else than the event that they log.
+  EVENT.EFI_VARIABLE_AUTHORITY,
+  EVENT.EVENT_TAG,
+  EVENT.IPL,
+  EVENT.COMPACT_HASH,
+  EVENT.POST_CODE,
+  EVENT.EFI_HCRTM_EVENT,
+  EVENT.NONHOST_INFO,
+  EVENT.EFI_GPT_EVENT2,
+]);
+/** Section 10.4.1 has EV_EFI_VARIABLE_BOOT so; firmware of TPM 1.2 hashes the value of every variable alone. */
+const VARIABLES = new Set<number>([
+  EVENT.EFI_VARIABLE_BOOT,
+  EVENT.EFI_VARIABLE_AUTHORITY,
+  EVENT.EFI_VARIABLE_DRIVER_CONFIG,
+]);
+
+/** In the bank `algorithm` (TPM_ALG_ID); other banks may differ only if the log was made up. */
+export function bindingOf(log: ParsedLog, event: LogEvent, algorithm: number): Binding {
+  if (!OVER_DATA.has(event.type) && !PERHAPS.has(event.type)) return 'described';
+  const hash = hashById(algorithm);
+  const digest = event.digests[log.algorithms.indexOf(algorithm)];
+  if (hash === undefined || digest === undefined) return OVER_DATA.has(event.type) ? 'contradicted' : 'described';
+  if (sameBytes(hash.digest(event.data), digest)) return 'bound';
+  for (const value of values(event)) if (sameBytes(hash.digest(value), digest)) return 'value';
+  return OVER_DATA.has(event.type) ? 'contradicted' : 'described';
+}
+
+/** The values in an event's data that its digest may be over. */
+function* values(event: LogEvent): Generator<Uint8Array> {
+  const grub = event.type === EVENT.IPL ? grubText(event) : undefined;
+  if (grub !== undefined) {
+    // GRUB hashes the text without the prefix that its event states, Red Hat's with the final NUL.
+    yield fromLatin1(grub.text);
+    yield fromLatin1(`${grub.text}\0`);
+  }
+  if (!VARIABLES.has(event.type)) return;
+  try {
+    yield readVariable(event.data).value;
+  } catch (error) {
+    if (!(error instanceof ShortError)) throw error;
+  }
+}
