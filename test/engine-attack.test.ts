@@ -89,6 +89,10 @@ async function attack(mode: string): Promise<Attack> {
   return attacker;
 }
 
+/** 64 KiB that depend on the seed only. */
+const randomCode = (seed: number) =>
+  Buffer.concat(Array.from({ length: 2048 }, (_, i) => createHash('sha256').update(`${seed}/${i}`).digest()));
+
 const until = async (condition: () => boolean) => {
   while (!condition()) await new Promise(setImmediate);
 };
@@ -105,6 +109,37 @@ describe('nothing outside a hostile guest changes while it', () => {
     const attacker = await attack('fuzz count=5000 seed=11');
     expect(await attacker.ended).toEqual({ kind: 'stopped', by: 'halt' });
     expect(attacker.results.at(-1)).toMatch(/^fuzzed calls=5000 /);
+    expect(await victimState()).toBe(before);
+  });
+
+  it('sends its devices commands, addresses and descriptors without sense', async () => {
+    const attacker = await attack('ports count=20000 seed=5');
+    expect(await attacker.ended).toEqual({ kind: 'stopped', by: 'halt' });
+    expect(attacker.results).toEqual(['poked count=20000']);
+    // Configuration space is where v86 throws; the throw is this partition's crash and no more.
+    const pci = await attack('ports count=20000 seed=5 only=3320');
+    expect(await pci.ended).toMatchObject({ kind: 'crashed' });
+    expect(pci.exits).toHaveLength(1);
+    expect(await victimState()).toBe(before);
+  });
+
+  it('executes random bytes', async () => {
+    for (let seed = 0; seed < 16; seed++) {
+      const exits: VmExit[] = [];
+      const vm = await engine.create({
+        name: `random ${seed}`,
+        memoryBytes: 4 * MIB,
+        segments: [{ gpa: MIB, bytes: randomCode(seed) }],
+        entry: { eip: MIB },
+        onHypercall: () => ({ result: DENIED }),
+        onConsole: () => {},
+        onExit: (exit) => exits.push(exit),
+      });
+      await vm.start().catch(() => {}); // it may have crashed before it could confirm
+      for (let turn = 0; turn < 50 && exits.length === 0; turn++) await victim.step('call', 0x20);
+      await vm.stop();
+      expect(exits).toHaveLength(1);
+    }
     expect(await victimState()).toBe(before);
   });
 

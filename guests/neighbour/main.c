@@ -1,5 +1,6 @@
 /* The neighbour: a standard guest beside the vault. By mode it greets, shares a page with the vault, or tries what it
    must not do. Each attempt is reported with what answered it, so that whoever runs it can count the refusals. */
+#include "io.h"
 #include "libc/string.h"
 #include "nexus.h"
 #include "share.h"
@@ -165,6 +166,37 @@ static void fuzz(uint32_t seed, uint32_t count)
     nexus_result("fuzzed calls=%u refused=%u", count, refusals);
 }
 
+/* Random words to the ports of the machine's devices: commands, DMA addresses and descriptors that make no sense.
+   `only` is the first of 16 ports, or 0 for all of the list. */
+static void poke_ports(uint32_t seed, uint32_t count, uint32_t only)
+{
+    /* DMA, interrupt controllers, timer, keyboard, clock, IDE, VGA, floppy, serial, power, IDE's bus master. */
+    static const uint16_t bases[] = {0x00, 0x20, 0x40, 0x60, 0x70, 0x80, 0xa0, 0xc0, 0x170, 0x1f0, 0x3c0, 0x3d0,
+                                     0x3f0, 0x2f0, 0xb400, 0xc000};
+    uint32_t state = seed | 1;
+    for (uint32_t i = 0; count == 0 || i < count; i++) {
+        const uint32_t pick = random_word(&state), value = random_argument(&state);
+        const uint16_t port = (uint16_t) ((only != 0 ? only : bases[pick & 15]) + (pick >> 4 & 15));
+        if (port == 0x64 || port == 0x92 || port == 0xcf9) {
+            continue; /* a reset would only end the test */
+        }
+        switch (pick >> 8 & 3) {
+        case 0:
+            out8(port, (uint8_t) value);
+            break;
+        case 1:
+            out32(port, value);
+            break;
+        case 2:
+            (void) in8(port);
+            break;
+        default:
+            (void) in32(port);
+        }
+    }
+    nexus_result("poked count=%u", count);
+}
+
 static void triple_fault(void)
 {
     const struct {
@@ -211,6 +243,8 @@ void guest_main(const char *command_line)
         scan();
     } else if (mode_is(mode, "fuzz")) {
         fuzz(mode_number(mode, "seed", 1), mode_number(mode, "count", 0));
+    } else if (mode_is(mode, "ports")) {
+        poke_ports(mode_number(mode, "seed", 1), mode_number(mode, "count", 0), mode_number(mode, "only", 0));
     } else if (mode_is(mode, "flood")) {
         for (;;) {
             nexus_call(NEXUS_CALL_VERSION, 0, 0, 0, 0, 0, 0);
