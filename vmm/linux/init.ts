@@ -2,7 +2,7 @@
 
 /** Programs of BusyBox that are reachable by name. */
 export const APPLETS = [
-  'sh', 'awk', 'cat', 'chmod', 'cmp', 'cp', 'cttyhack', 'cut', 'date', 'dd', 'df', 'dmesg', 'echo', 'env', 'find',
+  'sh', 'awk', 'base64', 'cat', 'chmod', 'cmp', 'cp', 'cttyhack', 'cut', 'date', 'dd', 'df', 'dmesg', 'echo', 'env', 'find',
   'free', 'grep', 'head', 'hexdump', 'id', 'ls', 'md5sum', 'mkdir', 'mknod', 'mount', 'mv', 'od', 'poweroff', 'ps',
   'reboot', 'rm', 'sed', 'setsid', 'sha256sum', 'sleep', 'stty', 'tail', 'tr', 'umount', 'uname', 'uptime', 'vi', 'wc',
 ] as const; // biome-ignore format: a list

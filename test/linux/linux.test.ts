@@ -1,0 +1,177 @@
+/**
+ * The distribution's stock kernel in v86 judges our TPM and our measured boot: its own driver, its own IMA, its own
+ * tpm2-tools. Run by `npm run test:linux`; it fetches some 70 MB of packages the first time.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash, verify } from 'node:crypto';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import {
+  createV86Engine,
+  type Engine,
+  FAST_COMMAND_LINE,
+  fetchLinux,
+  type LinuxFiles,
+  launchLinux,
+  type MeasuredLog,
+  READY_MARK,
+  type VmExit,
+} from 'nexus-tcb/vmm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EventLogWriter, parseEventLog } from '../../attestation/eventlog/format.ts';
+import { replayLog } from '../../attestation/eventlog/replay.ts';
+import type { TpmDevice } from '../../tpm/device.ts';
+import { GuestShell } from '../support/guest-shell.ts';
+import { hasSwtpm } from '../support/swtpm.ts';
+import { swtpmDevice } from '../support/swtpm-device.ts';
+
+const has = (tool: string) => spawnSync(tool, ['--version']).error === undefined;
+const skip =
+  process.env.NEXUS_TEST_LINUX !== '1'
+    ? 'run by npm run test:linux'
+    : !has('apt-get')
+      ? 'apt-get is not here: Linux guests come from the distribution'
+      : !has('xz')
+        ? 'xz is not here: apt-get install xz-utils'
+        : !hasSwtpm
+          ? 'swtpm is not here: apt-get install swtpm'
+          : undefined;
+
+const CACHE = process.env.NEXUS_CACHE ?? join(homedir(), '.cache', 'nexus', 'linux');
+const SHA256 = 0x000b;
+const MEMORY = 128 << 20;
+const COLD_BOOT_LIMIT_MS = 8000;
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+
+function encodeLog({ banks, entries }: MeasuredLog): Uint8Array {
+  const writer = new EventLogWriter(banks);
+  for (const { pcr, type, digests, event } of entries) writer.append(pcr, type, digests, event);
+  return writer.bytes();
+}
+
+interface Guest {
+  readonly shell: GuestShell;
+  readonly eventLog: Uint8Array;
+  readonly exit: Promise<VmExit>;
+  readonly bootMs: number;
+}
+
+describe.skipIf(skip !== undefined)(`stock Linux on v86${skip ? ` (skipped: ${skip})` : ''}`, () => {
+  let engine: Engine;
+  let files: LinuxFiles;
+  let tpm: TpmDevice;
+  let guest: Guest;
+
+  async function boot(commandLine = FAST_COMMAND_LINE): Promise<Guest> {
+    const shell = new GuestShell();
+    let ended: (exit: VmExit) => void = () => {};
+    const exit = new Promise<VmExit>((resolve) => {
+      ended = resolve;
+    });
+    const start = performance.now();
+    const { vm, eventLog } = await launchLinux(engine, {
+      name: 'linux',
+      files,
+      commandLine,
+      memoryBytes: MEMORY,
+      monitorVersion: 'nexus-tcb test',
+      tpm,
+      encodeLog,
+      onConsole: shell.hear,
+      onExit: (how) => {
+        shell.end(how.kind);
+        ended(how);
+      },
+    });
+    shell.attach(vm);
+    await vm.start();
+    await shell.waitFor(new RegExp(READY_MARK));
+    await shell.waitFor(/# /);
+    return { shell, eventLog, exit, bootMs: performance.now() - start };
+  }
+
+  beforeAll(async () => {
+    engine = await createV86Engine();
+    files = await fetchLinux(CACHE, 'i686', { tools: true });
+    tpm = await swtpmDevice();
+    guest = await boot();
+    process.stdout.write(`cold boot of ${files.kernelPackage} to the shell: ${guest.bootMs.toFixed(0)} ms\n`);
+  }, 300_000);
+
+  afterAll(async () => {
+    await engine?.close();
+    await tpm?.close();
+  });
+
+  it('boots from cold to the shell in time', () => {
+    expect(guest.bootMs).toBeLessThan(COLD_BOOT_LIMIT_MS);
+  });
+
+  it('binds its own tpm_tis driver, with a resource manager', async () => {
+    expect(await guest.shell.ok('ls /dev/tpm0 /dev/tpmrm0')).toContain('/dev/tpmrm0');
+    expect(await guest.shell.ok('ls -l /sys/class/tpm/tpm0/device/driver')).toMatch(/tpm_tis/);
+    expect(await guest.shell.ok('cat /sys/class/tpm/tpm0/tpm_version_major')).toBe('2\n');
+  });
+
+  it('shows the event log as we wrote it, and the PCRs are its replay', async () => {
+    const log = await guest.shell.bytes('/sys/kernel/security/tpm0/binary_bios_measurements');
+    expect(hex(log)).toBe(hex(guest.eventLog));
+    const replay = replayLog(parseEventLog(log), SHA256);
+    for (const pcr of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) {
+      const shown = await guest.shell.ok(`cat /sys/class/tpm/tpm0/pcr-sha256/${pcr}`);
+      expect(shown.trim().toLowerCase(), `PCR ${pcr}`).toBe(hex(replay[pcr] ?? new Uint8Array()));
+    }
+  });
+
+  it('has the boot aggregate of IMA, over our PCR 0-9, in PCR 10', async () => {
+    const replay = replayLog(parseEventLog(guest.eventLog), SHA256);
+    const aggregate = createHash('sha256');
+    for (const pcr of replay.slice(0, 10)) aggregate.update(pcr);
+    const list = await guest.shell.ok('cat /sys/kernel/security/ima/ascii_runtime_measurements');
+    expect(list).toContain(`sha256:${aggregate.digest('hex')} boot_aggregate`);
+    expect((await guest.shell.ok('cat /sys/class/tpm/tpm0/pcr-sha256/10')).trim()).not.toMatch(/^0+$/);
+  });
+
+  it("is quoted by the distribution's tpm2-tools: createprimary, create, load, sign, quote", async () => {
+    const { shell } = guest;
+    await shell.ok('tpm2 createprimary -Q -C e -g sha256 -G ecc -c primary.ctx');
+    await shell.ok('tpm2 create -Q -C primary.ctx -g sha256 -G ecc:ecdsa -u k.pub -r k.priv');
+    await shell.ok('tpm2 load -Q -C primary.ctx -u k.pub -r k.priv -c k.ctx');
+    await shell.ok('echo -n message > m; tpm2 sign -Q -c k.ctx -g sha256 -f plain -o m.sig m');
+    await shell.ok('tpm2 readpublic -Q -c k.ctx -f pem -o k.pem');
+    const key = await shell.ok('cat k.pem');
+    expect(verify('sha256', Buffer.from('message'), key, await shell.bytes('m.sig'))).toBe(true);
+    const nonce = hex(createHash('sha256').update(`${performance.now()}`).digest());
+    await shell.ok(`tpm2 quote -Q -c k.ctx -l sha256:0,4,9 -q ${nonce} -m q.msg -s q.sig -f plain -g sha256`);
+    const quoted = await shell.bytes('q.msg');
+    expect(verify('sha256', quoted, key, await shell.bytes('q.sig'))).toBe(true);
+    expect(hex(quoted)).toContain(nonce);
+    const replay = replayLog(parseEventLog(guest.eventLog), SHA256);
+    const digest = createHash('sha256');
+    for (const pcr of [0, 4, 9]) digest.update(replay[pcr] ?? new Uint8Array());
+    expect(hex(quoted).endsWith(digest.digest('hex'))).toBe(true);
+  });
+
+  it('seals to its PCRs, unseals after a reboot, and is refused after a changed kernel command line', async () => {
+    const { shell } = guest;
+    await shell.ok('tpm2 createprimary -Q -C o -G ecc -c owner.ctx');
+    await shell.ok('tpm2 createpolicy -Q --policy-pcr -l sha256:0,4,9 -L policy');
+    await shell.ok('echo -n "the secret" | tpm2 create -Q -C owner.ctx -L policy -i- -u s.pub -r s.priv -c s.ctx');
+    await shell.ok('tpm2 evictcontrol -Q -C o -c s.ctx 0x81000010');
+    const unseal = 'tpm2 unseal -c 0x81000010 -p pcr:sha256:0,4,9';
+    expect(await shell.ok(`${unseal}; echo`)).toContain('the secret');
+
+    shell.type('reboot -f\n');
+    expect(await guest.exit).toEqual({ kind: 'stopped', by: 'reset' });
+    guest = await boot();
+    expect(await guest.shell.ok(`${unseal}; echo`)).toContain('the secret');
+
+    guest.shell.type('poweroff -f\n');
+    expect(await guest.exit).toEqual({ kind: 'stopped', by: 'halt' });
+    guest = await boot(`${FAST_COMMAND_LINE} init=/bin/sh`);
+    const refused = await guest.shell.run(unseal);
+    expect(refused.status).not.toBe(0);
+    expect(refused.output).toMatch(/0x99d|policy/i);
+    expect(refused.output).not.toContain('the secret');
+  });
+});
