@@ -15,10 +15,13 @@ export const KVM = {
   IRQ_LINE: 0x4008ae61,
   CREATE_PIT2: 0x4040ae77,
   RUN: 0xae80,
+  GET_REGS: 0x8090ae81,
   SET_REGS: 0x4090ae82,
   GET_SREGS: 0x8138ae83,
   SET_SREGS: 0x4138ae84,
   SET_CPUID2: 0x4008ae90,
+  GET_VCPU_EVENTS: 0x8040ae9f,
+  SET_VCPU_EVENTS: 0x4040aea0,
 } as const;
 
 /** The only version there is (api.rst, 4.1). */
@@ -79,7 +82,13 @@ export function memoryRegion(slot: number, flags: number, gpa: number, size: num
 }
 
 export const REGS_SIZE = 144;
+/** Offset of RIP in struct kvm_regs. */
+export const REGS_RIP_AT = 128;
 export const SREGS_SIZE = 312;
+export const VCPU_EVENTS_SIZE = 64;
+
+export const INT3 = 0xcc;
+export const BREAKPOINT_VECTOR = 3;
 
 /** struct kvm_regs of the entry state. */
 export function entryRegisters(entry: { eip: number; eax?: number; ebx?: number; esi?: number }): Uint8Array {

@@ -9,7 +9,7 @@ import type { VmStop } from '../engine.ts';
 import type { V86Cpu } from '../v86/cpu.ts';
 import type { DeviceFactory, DeviceHost } from '../v86/device.ts';
 import { registerHypercallPort } from '../v86/hypercall-port.ts';
-import { EXIT, IO_OUT, KVM, RUN } from './abi.ts';
+import { BREAKPOINT_VECTOR, EXIT, INT3, IO_OUT, KVM, REGS_RIP_AT, REGS_SIZE, RUN, VCPU_EVENTS_SIZE } from './abi.ts';
 import { Bus } from './bus.ts';
 import { EAGAIN, EINTR, loadLibc } from './libc.ts';
 import { CONSOLE_WINDOW, CONTROL, type HostMessage, type WorkerConfig, type WorkerMessage } from './protocol.ts';
@@ -71,6 +71,14 @@ for (let i = 0; i < COM1.ports; i++) {
   bus.register_read(COM1.base + i, uart, () => uart.read(i));
   bus.register_write(COM1.base + i, uart, (value) => uart.write(i, value));
 }
+
+// The keyboard controller has no keyboard; it is there for the reset line that guests pull through it.
+const KEYBOARD_CONTROLLER = 0x64;
+const PULSE_RESET = 0xfe;
+bus.register_read(KEYBOARD_CONTROLLER, control, () => 0);
+bus.register_write(KEYBOARD_CONTROLLER, control, (value) => {
+  if (value === PULSE_RESET) stop('reset');
+});
 
 function writeRam(bytes: Uint8Array, address: number): void {
   ram.set(bytes, address);
@@ -175,6 +183,26 @@ function describeInternalError(): string {
   return `KVM could not go on (suberror ${suberror}${instruction})`;
 }
 
+/**
+ * A host that is itself virtual may have to emulate a guest's kernel code, and KVM's emulator knows no INT3, which
+ * kernels execute when they start. Then we do what the processor would. False when this is not the case.
+ */
+function raiseBreakpoint(): boolean {
+  const given = run.getUint32(RUN.ERROR_WORDS, true) > 1 && run.getUint8(RUN.ERROR_INSTRUCTION_SIZE) > 0;
+  if (!given || run.getUint8(RUN.ERROR_INSTRUCTION_SIZE + 1) !== INT3) return false;
+  const registers = new Uint8Array(REGS_SIZE);
+  const events = new Uint8Array(VCPU_EVENTS_SIZE);
+  if (libc.ioctl(config.vcpuFd, KVM.GET_REGS, registers) < 0) return false;
+  if (libc.ioctl(config.vcpuFd, KVM.GET_VCPU_EVENTS, events) < 0) return false;
+  const view = new DataView(registers.buffer);
+  view.setBigUint64(REGS_RIP_AT, view.getBigUint64(REGS_RIP_AT, true) + 1n, true);
+  events.set([1, BREAKPOINT_VECTOR, 0, 0], 0); // injected, vector, no error code, not pending
+  return (
+    libc.ioctl(config.vcpuFd, KVM.SET_REGS, registers) === 0 &&
+    libc.ioctl(config.vcpuFd, KVM.SET_VCPU_EVENTS, events) === 0
+  );
+}
+
 function serveExit(): void {
   const reason = run.getUint32(RUN.EXIT_REASON, true);
   switch (reason) {
@@ -195,7 +223,7 @@ function serveExit(): void {
       crash(`the processor refused the guest state (0x${run.getBigUint64(RUN.DETAIL, true).toString(16)})`);
       return;
     case EXIT.INTERNAL_ERROR:
-      crash(describeInternalError());
+      if (!raiseBreakpoint()) crash(describeInternalError());
       return;
     case EXIT.SYSTEM_EVENT:
       stop(run.getUint32(RUN.DETAIL, true) === 2 ? 'reset' : 'halt');
@@ -212,8 +240,7 @@ send({ kind: 'ready', tid: libc.gettid() });
 for (;;) {
   // Lowered before messages are read: one that comes later raises it again, and the run below returns at once.
   runBytes[RUN.IMMEDIATE_EXIT] = 0;
-  if (paused) waitFor(() => !paused);
-  else serveHost();
+  waitFor(() => !paused);
   // Devices settle promises on messages; they get their turn here.
   await null;
   if (ended) break;

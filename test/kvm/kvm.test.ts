@@ -1,0 +1,91 @@
+/** The KVM engine: the same contract as every engine, and what only hardware brings. Run by `npm run test:kvm`. */
+import {
+  createKvmEngine,
+  type Engine,
+  openEngine,
+  PERM_READ,
+  PERM_WRITE,
+  probeKvm,
+  tpmDevice,
+  WINDOW_BASE,
+} from 'nexus-tcb/vmm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TPM_BASE } from '../../vmm/devices/tpm-backend.ts';
+import { CTRL_REQ, LOC_CTRL, REG } from '../../vmm/devices/tpm-crb/registers.ts';
+import { engineContract } from '../support/engine-contract.ts';
+import { Probe } from '../support/probe.ts';
+
+const report = await probeKvm();
+const skip = process.env.NEXUS_TEST_KVM !== '1' ? 'run by npm run test:kvm' : report.usable ? undefined : report.reason;
+
+describe.skipIf(skip !== undefined)(`KVM${skip ? ` (skipped: ${skip})` : ''}`, () => {
+  engineContract(createKvmEngine, { snapshots: false });
+
+  describe('what only KVM does', () => {
+    let engine: Engine;
+    beforeAll(async () => {
+      engine = (await openEngine('kvm')).engine;
+    });
+    afterAll(() => engine.close());
+
+    it('a revoked page is gone from a guest that writes it without pause (A1)', async () => {
+      const probe = await Probe.launch(engine, 'revoked');
+      const source = 2 << 20;
+      await probe.vm.writeMemory(source, new Uint8Array(4096).fill(0xab));
+      for (let round = 0; round < 50; round++) {
+        probe.vm.map(7, 3, PERM_READ | PERM_WRITE);
+        const copying = probe.step('copy', WINDOW_BASE + 7 * 4096, source, 4096);
+        probe.vm.unmap(7);
+        engine.pool.scrub(3);
+        await copying;
+        expect(
+          engine.pool.read(3, 0, 4096).every((byte) => byte === 0),
+          `round ${round}`,
+        ).toBe(true);
+      }
+      await probe.vm.stop();
+    });
+
+    it('a guest drives its TPM over CRB: locality, command, response', async () => {
+      const response = Uint8Array.of(0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0);
+      const commands: Uint8Array[] = [];
+      const tpm = {
+        established: false,
+        powerOn() {},
+        powerOff() {},
+        hashStart() {},
+        hashData() {},
+        hashEnd() {},
+        cancel() {},
+        resetEstablished: () => false,
+        close: async () => {},
+        execute: async (command: Uint8Array) => {
+          commands.push(command);
+          return response;
+        },
+      };
+      const probe = await Probe.launch(engine, 'crb', { devices: [tpmDevice('crb', tpm)] });
+      await probe.step('write', TPM_BASE + REG.LOC_CTRL, LOC_CTRL.REQUEST);
+      await probe.step('write', TPM_BASE + REG.CTRL_REQ, CTRL_REQ.COMMAND_READY);
+      // TPM2_Startup(CLEAR), twelve bytes, as three little-endian words.
+      for (const [i, word] of [0x00000180, 0x00000c00, 0x00004401].entries()) {
+        await probe.step('write', TPM_BASE + REG.DATA_BUFFER + 4 * i, word);
+      }
+      await probe.step('write', TPM_BASE + REG.CTRL_START, 1);
+      while ((await probe.step('read', TPM_BASE + REG.CTRL_START)) !== 0);
+      expect(await probe.step('read', TPM_BASE + REG.DATA_BUFFER)).toBe(0x00000180);
+      expect(await probe.step('read8', TPM_BASE + REG.DATA_BUFFER + 5)).toBe(10);
+      expect(commands).toHaveLength(1);
+      await probe.vm.stop();
+    });
+
+    it('a spinning guest is paused and stopped within a tenth of a second', async () => {
+      const probe = await Probe.launch(engine, 'spinning');
+      void probe.step('spin');
+      const start = performance.now();
+      await probe.vm.pause();
+      await probe.vm.stop();
+      expect(performance.now() - start).toBeLessThan(100);
+    });
+  });
+});
