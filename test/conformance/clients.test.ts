@@ -1,0 +1,23 @@
+/** The distribution's own clients give the same transcript on the served TPM as on swtpm, response codes included. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { hasSwtpm, startSwtpm } from '../support/swtpm.ts';
+import { folder, SUITES, type Suite, scripts, transcript } from './transcripts.ts';
+
+const installed = (suite: Suite) => spawnSync('sh', ['-c', `command -v ${suite.probe}`]).status === 0;
+const recorded = (suite: Suite, script: string) => readFileSync(`${folder(suite)}${script}.transcript`, 'utf8');
+
+for (const suite of SUITES) {
+  describe.skipIf(!installed(suite) || !hasSwtpm)(`${suite.name} on swtpm (needs both installed)`, () => {
+    test.each(scripts(suite))('%s: the recorded transcript is what swtpm gives', async (script) => {
+      const peer = await startSwtpm();
+      try {
+        const { text } = await transcript(suite, script, suite.environment({ swtpm: peer.port }));
+        expect(text).toBe(recorded(suite, script));
+      } finally {
+        peer.stop();
+      }
+    });
+  });
+}

@@ -1,0 +1,17 @@
+/**
+ * Record the transcripts of the conformance scripts from swtpm: `node scripts/tool.mjs test/conformance/record.ts`.
+ * They are what the served TPM is held to, also on machines without swtpm.
+ */
+import { writeFileSync } from 'node:fs';
+import { startSwtpm } from '../support/swtpm.ts';
+import { folder, SUITES, scripts, transcript } from './transcripts.ts';
+
+for (const suite of SUITES) {
+  for (const script of scripts(suite)) {
+    const peer = await startSwtpm();
+    const { text } = await transcript(suite, script, suite.environment({ swtpm: peer.port }));
+    peer.stop();
+    writeFileSync(`${folder(suite)}${script}.transcript`, text);
+    console.log(`${suite.name}/${script}: ${text.split('\n').length - 1} lines`);
+  }
+}
