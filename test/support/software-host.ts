@@ -40,7 +40,9 @@ function bootLog(events: number): Uint8Array {
   const add = (pcr: number, type: number, text: string) =>
     log.append(pcr, type, new Map([[SHA256, digestOf(text)]]), Buffer.from(text));
   add(0, EVENT.S_CRTM_VERSION, 'crtm');
-  for (let index = 0; index < events; index += 1) add(4, EVENT.EVENT_TAG, `loaded ${index}`);
+  for (let index = 0; index < events; index += 1) {
+    appendLabelled(log, HOST_EVENT.LOADER, new Map([[SHA256, digestOf(`loaded ${index}`)]]));
+  }
   for (const pcr of [0, 1, 2, 3, 4, 5, 6, 7]) add(pcr, EVENT.SEPARATOR, '\0\0\0\0');
   appendLabelled(log, HOST_EVENT.NEXUS, new Map([[SHA256, digestOf('nexus')]]));
   add(18, EVENT.EVENT_TAG, 'policy');
