@@ -13,6 +13,7 @@ import {
   verify,
 } from 'node:crypto';
 import { type CborValue, decodeCbor, encodeCbor, Tag } from './cbor.ts';
+import { remembered } from './key-cache.ts';
 
 /** Header labels (RFC 9052, section 3.1) and our choice of algorithms. */
 const HEADER_ALG = 1;
@@ -56,7 +57,7 @@ export function encodeCoseKey(key: KeyObject): Uint8Array {
 }
 
 /** Parse a COSE_Key of EC P-256 for ES256. Throws CoseError; a point off the curve is refused. */
-export function decodeCoseKey(bytes: Uint8Array): KeyObject {
+export const decodeCoseKey = remembered((bytes) => {
   const map = asMap(decode(bytes));
   const x = map.get(-2);
   const y = map.get(-3);
@@ -68,7 +69,7 @@ export function decodeCoseKey(bytes: Uint8Array): KeyObject {
   } catch (cause) {
     throw new CoseError('the point is not on the curve', { cause });
   }
-}
+});
 
 /** SHA-256 of a key's COSE_Key: how signers and nexus keys are named. */
 export function coseKeyDigest(key: KeyObject): Uint8Array {

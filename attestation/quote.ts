@@ -1,6 +1,7 @@
 /** TPM quotes: the signature over a TPMS_ATTEST by a TPM's public key, and the registers it selects. */
 import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { decode, TPM_ALG, TPM_ST, TPMS_ATTEST, TPMT_PUBLIC, TPMT_SIGNATURE_PRESENT } from '../tpm/structures/index.ts';
+import { remembered } from './key-cache.ts';
 
 export interface Quote {
   readonly extraData: Uint8Array;
@@ -86,7 +87,7 @@ const CURVES: Readonly<Record<number, { readonly crv: string; readonly bits: num
 };
 
 /** The key of a TPMT_PUBLIC as node:crypto uses it. Throws QuoteError. */
-export function publicKey(publicArea: Uint8Array): KeyObject {
+export const publicKey = remembered((publicArea) => {
   const area = attempt('not a TPMT_PUBLIC', () => decode(TPMT_PUBLIC, publicArea));
   const url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url');
   if (area.type === TPM_ALG.RSA) {
@@ -105,7 +106,7 @@ export function publicKey(publicArea: Uint8Array): KeyObject {
     );
   }
   throw new QuoteError('the key is neither RSA nor ECC');
-}
+});
 
 function ecBits(key: KeyObject): number {
   const name = key.asymmetricKeyDetails?.namedCurve;

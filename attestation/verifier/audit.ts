@@ -53,10 +53,21 @@ export async function appendAudit(tx: Transaction<Schema>, now: Date, events: re
     .where('id', '=', HEAD)
     .forUpdate()
     .executeTakeFirstOrThrow();
+  const rows = chained(head, now, events);
+  await tx
+    .with('appended', (db) => db.insertInto('audit').values(rows))
+    .updateTable('audit_head')
+    .set({ seq: head.seq + rows.length, hash: rows.at(-1)?.hash ?? head.hash })
+    .where('id', '=', HEAD)
+    .execute();
+}
+
+/** The rows of events that follow `head`. */
+function chained(head: { seq: number; hash: Uint8Array }, now: Date, events: readonly AuditEvent[]) {
   let { seq } = head;
   let previous: Uint8Array = head.hash;
   const at = now.toISOString();
-  const rows = events.map((event) => {
+  return events.map((event) => {
     seq += 1;
     const detail = event.detail ?? {};
     const hash = entryHash({ ...event, detail, seq, at, previous: Buffer.from(previous).toString('hex') });
@@ -64,8 +75,6 @@ export async function appendAudit(tx: Transaction<Schema>, now: Date, events: re
     previous = hash;
     return row;
   });
-  await tx.insertInto('audit').values(rows).execute();
-  await tx.updateTable('audit_head').set({ seq, hash: previous }).where('id', '=', HEAD).execute();
 }
 
 const PAGE = 1_000;

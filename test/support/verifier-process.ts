@@ -20,7 +20,7 @@ export class VerifierProcess {
   static async start(arguments_: readonly string[]): Promise<VerifierProcess> {
     const child = spawn(
       process.execPath,
-      [...(process.env.PROF ? ['--cpu-prof', '--cpu-prof-dir=/tmp/verif/prof'] : []), MAIN, 'verifier', 'serve', '--json', '--port', '0', '--rate-limit', '0', '--log-level', 'silent', ...arguments_],
+      [MAIN, 'verifier', 'serve', '--json', '--port', '0', '--rate-limit', '0', '--log-level', 'silent', ...arguments_],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     );
     for await (const line of createInterface({ input: child.stdout })) {
