@@ -42,6 +42,12 @@ export interface Context {
   physicalPresence: boolean;
   /** Between TPM2_Startup and power-off. */
   started: boolean;
+  /** Locality of TPM2_Startup. */
+  startupLocality: number;
+  /** What Shutdown(STATE) kept, from the store. */
+  savedState: Uint8Array | undefined;
+  /** Digests of a _TPM_Hash_Start/End sequence before start-up. */
+  hCrtm: readonly { readonly alg: number; readonly digest: Uint8Array }[] | undefined;
   command: AnyCommand;
   /** Sessions of the running command, in order; empty without an authorisation area. */
   sessions: readonly UsedSession[];

@@ -1,0 +1,116 @@
+/** Start-up and testing. Part 3, sections 9 and 10. */
+import { nvStartup } from '../state/nv.ts';
+import { newSecrets } from '../state/persist.ts';
+import { applySaved, savedLocality } from '../state/saved.ts';
+import { NO_POLICY } from '../state/state.ts';
+import {
+  list,
+  TPM_ALG,
+  TPM_CC,
+  TPM_RC,
+  TPM_RH,
+  TPM_SU,
+  TPM_SU_TYPE,
+  TPM2B_MAX_BUFFER,
+  TPMI_YES_NO,
+  TpmError,
+  u16,
+  u32,
+} from '../structures/index.ts';
+import { command } from './command.ts';
+import { type Context, nvRecord } from './context.ts';
+
+/** TPM2_Startup: TPM_RC_INITIALIZE once started; TPM_RC_VALUE for STATE when nothing was saved. Part 3, section 9.3. */
+export const Startup = command(
+  TPM_CC.Startup,
+  { params: { startupType: TPM_SU_TYPE }, nv: true, sessions: false, beforeStartup: true },
+  (tpm, { startupType }) => {
+    if (tpm.started) throw new TpmError(TPM_RC.INITIALIZE);
+    if (tpm.locality !== 0 && tpm.locality !== 3) throw new TpmError(TPM_RC.LOCALITY);
+    const { state } = tpm;
+    const resume = startupType === TPM_SU.STATE;
+    const saved = state.orderly === 'state' ? tpm.savedState : undefined;
+    if (resume) {
+      if (saved === undefined) throw new TpmError(TPM_RC.VALUE, 'startupType');
+      if (savedLocality(saved) !== tpm.locality) throw new TpmError(TPM_RC.LOCALITY);
+    }
+    tpm.clock.safe = state.orderly !== 'none';
+    const kind = resume ? 'resume' : saved === undefined ? 'reset' : 'restart';
+    start(tpm, kind);
+    if (saved !== undefined) applySaved(state, saved, resume);
+    tpm.startupLocality = tpm.locality;
+    tpm.started = true;
+    state.orderly = 'none';
+    tpm.markDurable('orderly');
+    tpm.markDurable('clock');
+  },
+);
+
+function start(tpm: Context, kind: 'reset' | 'restart' | 'resume'): void {
+  const { state } = tpm;
+  const platform = state.hierarchies[TPM_RH.PLATFORM];
+  if (kind === 'reset') {
+    state.resetCount = (state.resetCount + 1) >>> 0;
+    state.restartCount = 0;
+    state.totalResetCount++;
+    newSecrets(state.hierarchies[TPM_RH.NULL], (size) => tpm.random.bytes(size));
+    state.contextKey = tpm.random.bytes(32);
+  } else {
+    state.restartCount = (state.restartCount + 1) >>> 0;
+  }
+  if (kind !== 'resume') {
+    platform.authValue = new Uint8Array(0);
+    platform.policy = NO_POLICY;
+    for (const hierarchy of Object.values(state.hierarchies)) hierarchy.enabled = true;
+    state.phEnableNV = true;
+  }
+  const hCrtm = tpm.hCrtm;
+  state.pcr.startup(hCrtm === undefined ? tpm.locality : 4, kind === 'resume');
+  if (hCrtm !== undefined && kind !== 'resume') for (const { alg, digest } of hCrtm) state.pcr.extend(alg, 0, digest);
+  tpm.hCrtm = undefined;
+  for (const index of state.nv.values()) if (nvStartup(index, kind)) tpm.markDurable(nvRecord(index.handle));
+  if (kind !== 'resume')
+    for (const object of state.objects.persistent.values())
+      if (object.stClear) state.objects.persistent.delete(object.handle);
+}
+
+/** TPM2_Shutdown. Part 3, section 9.4. */
+export const Shutdown = command(
+  TPM_CC.Shutdown,
+  { params: { shutdownType: TPM_SU_TYPE }, nv: true },
+  (tpm, { shutdownType }) => {
+    tpm.state.orderly = shutdownType === TPM_SU.STATE ? 'state' : 'clear';
+    tpm.markDurable('orderly');
+    tpm.markDurable('clock');
+  },
+);
+
+/** TPM2_SelfTest: the algorithms were tested when the provider was loaded; known answers run again. Part 3, 10.2. */
+export const SelfTest = command(TPM_CC.SelfTest, { params: { fullTest: TPMI_YES_NO } }, (tpm) => {
+  selfTest(tpm);
+});
+
+/** TPM2_IncrementalSelfTest: nothing is left to do. Part 3, section 10.3. */
+export const IncrementalSelfTest = command(
+  TPM_CC.IncrementalSelfTest,
+  { params: { toTest: list(u16, 128) }, response: { toDoList: list(u16, 128) } },
+  (tpm) => {
+    selfTest(tpm);
+    return { toDoList: [] };
+  },
+);
+
+/** SHA-256("abc"), FIPS 180-4's example. */
+function selfTest(tpm: Context): void {
+  const digest = tpm.crypto.hash(TPM_ALG.SHA256, Uint8Array.of(0x61, 0x62, 0x63));
+  if (digest[0] !== 0xba || digest[31] !== 0xad) throw new TpmError(TPM_RC.FAILURE);
+}
+
+/** TPM2_GetTestResult. Part 3, section 10.4. */
+export const GetTestResult = command(
+  TPM_CC.GetTestResult,
+  { response: { outData: TPM2B_MAX_BUFFER, testResult: u32 } },
+  () => ({ outData: new Uint8Array(0), testResult: TPM_RC.SUCCESS }),
+);
+
+export const startupCommands = [Startup, Shutdown, SelfTest, IncrementalSelfTest, GetTestResult];

@@ -1,0 +1,237 @@
+/** The TPM: state, clock, randomness, cryptography and a durable store, behind `TpmDevice`. */
+import type { AnyCommand } from './commands/command.ts';
+import type { Context, RecordName } from './commands/context.ts';
+import { dispatch, errorResponse } from './commands/dispatch.ts';
+import { isNvHandle } from './commands/handles.ts';
+import { allCommands } from './commands/index.ts';
+import { HmacDrbg } from './crypto/drbg.ts';
+import type { CryptoProvider, HashState } from './crypto/provider.ts';
+import type { Locality, TpmDevice } from './device.ts';
+import { CLOCK_UPDATE_INTERVAL, TpmClock } from './state/clock.ts';
+import { isDrtmPcr, PCR_COUNT } from './state/pcr.ts';
+import { encodeRecord, FIXED_RECORDS, isManufactured, loadState, newSecrets } from './state/persist.ts';
+import { PROFILES, type Profile } from './state/profile.ts';
+import { encodeSaved } from './state/saved.ts';
+import { TpmState } from './state/state.ts';
+import { MemoryStore, type RecordStore } from './state/store.ts';
+import { TPM_RC, TPM_RH } from './structures/constants.ts';
+
+/** What a TPM is given. All of it has a default. */
+export interface TpmOptions {
+  /** Where durable state lives. Default: memory, gone with the object. An empty store is manufactured. */
+  readonly store?: RecordStore;
+  /** Milliseconds that never go back. Default: `performance.now`. */
+  readonly clock?: () => number;
+  /** Entropy: `size` octets. Default: the provider's. A fixed one makes a deterministic TPM, for tests. */
+  readonly entropy?: (size: number) => Uint8Array;
+  /** Default: OpenSSL on Node, noble elsewhere. */
+  readonly crypto?: CryptoProvider;
+  readonly profile?: Profile;
+  /** Told of a fault inside this program that a command met; the client gets TPM_RC_FAILURE. */
+  readonly onFault?: (fault: unknown) => void;
+}
+
+const commands: ReadonlyMap<number, AnyCommand> = new Map(
+  allCommands.map((command) => [command.code, command as unknown as AnyCommand]), // handlers differ in argument types
+);
+
+async function defaultCrypto(): Promise<CryptoProvider> {
+  if (typeof process === 'object' && process.versions?.node !== undefined)
+    return new (await import('./crypto/node.ts')).NodeCrypto();
+  return new (await import('./crypto/noble.ts')).NobleCrypto();
+}
+
+/** A TPM 2.0. Make one with `Tpm.create`; it is powered off until `powerOn`. */
+export class Tpm implements TpmDevice {
+  readonly #store: RecordStore;
+  readonly #options: Required<Pick<TpmOptions, 'clock' | 'entropy' | 'profile' | 'onFault'>>;
+  readonly #crypto: CryptoProvider;
+  readonly #dirty = new Set<RecordName>();
+  #context: Context;
+  #powered = false;
+  #failed = false;
+  /** The last commit that is under way. */
+  #pending: Promise<void> | undefined;
+  #hash: { alg: number; state: HashState }[] | undefined;
+  #established = false;
+
+  private constructor(store: RecordStore, crypto: CryptoProvider, options: TpmOptions) {
+    this.#store = store;
+    this.#crypto = crypto;
+    this.#options = {
+      clock: options.clock ?? (() => performance.now()),
+      entropy: options.entropy ?? ((size) => crypto.random(size)),
+      profile: options.profile ?? PROFILES['pc-client'],
+      onFault: options.onFault ?? (() => {}),
+    };
+    this.#context = this.#newContext();
+  }
+
+  /** Open the TPM in a store, manufacturing it (seeds, proofs) if the store is empty. */
+  static async create(options: TpmOptions = {}): Promise<Tpm> {
+    const store = options.store ?? new MemoryStore();
+    const tpm = new Tpm(store, options.crypto ?? (await defaultCrypto()), options);
+    if (!isManufactured(store)) await tpm.#manufacture();
+    return tpm;
+  }
+
+  get profile(): Profile {
+    return this.#options.profile;
+  }
+
+  #newContext(): Context {
+    const { profile, clock, entropy } = this.#options;
+    const state = new TpmState(this.#crypto, profile);
+    return {
+      crypto: this.#crypto,
+      profile,
+      state,
+      random: new HmacDrbg(this.#crypto, entropy(64)),
+      clock: new TpmClock(clock, state),
+      locality: 0,
+      physicalPresence: false,
+      started: false,
+      startupLocality: 0,
+      savedState: undefined,
+      hCrtm: undefined,
+      command: commands.values().next().value!, // there are commands
+      sessions: [],
+      parameters: new Uint8Array(0),
+      markDurable: (record) => this.#dirty.add(record),
+      commands,
+    };
+  }
+
+  async #manufacture(): Promise<void> {
+    const { state, random } = this.#context;
+    for (const handle of [TPM_RH.OWNER, TPM_RH.ENDORSEMENT, TPM_RH.PLATFORM] as const)
+      newSecrets(state.hierarchies[handle], (size) => random.bytes(size));
+    for (const record of FIXED_RECORDS) this.#dirty.add(record);
+    await this.#commit();
+  }
+
+  powerOn(): void {
+    if (this.#powered) this.powerOff();
+    const presence = this.#context.physicalPresence;
+    this.#context = this.#newContext();
+    this.#context.physicalPresence = presence;
+    const { clock, saved } = loadState(this.#context.state, this.#store);
+    this.#context.clock.powerOn(clock);
+    this.#context.savedState = saved;
+    this.#powered = true;
+    this.#failed = false;
+    this.#established = false;
+  }
+
+  powerOff(): void {
+    this.#powered = false;
+    this.#hash = undefined;
+    this.#dirty.clear();
+  }
+
+  setPhysicalPresence(on: boolean): void {
+    this.#context.physicalPresence = on;
+  }
+
+  execute(command: Uint8Array, locality: Locality = 0): Promise<Uint8Array> {
+    if (!this.#powered || this.#failed) return Promise.resolve(errorResponse(TPM_RC.FAILURE));
+    const context = this.#context;
+    context.locality = locality;
+    let response: Uint8Array;
+    try {
+      // A copy: values read from it are kept, and the caller may reuse its buffer.
+      response = dispatch(context, command.slice());
+    } catch (fault) {
+      this.#options.onFault(fault);
+      response = errorResponse(TPM_RC.FAILURE);
+    }
+    if (context.started && context.clock.clock - context.clock.durable >= BigInt(CLOCK_UPDATE_INTERVAL))
+      this.#dirty.add('clock');
+    if (this.#dirty.size > 0) return this.#durably(response);
+    // What a command says about NV must not be taken back by a crash: it waits for changes under way.
+    if (this.#pending !== undefined && touchesNv(command)) return this.#after(this.#pending, response);
+    return Promise.resolve(response);
+  }
+
+  #durably(response: Uint8Array): Promise<Uint8Array> {
+    return this.#after(this.#commit(), response);
+  }
+
+  async #after(commit: Promise<void>, response: Uint8Array): Promise<Uint8Array> {
+    try {
+      await commit;
+      return response;
+    } catch (fault) {
+      // What is in memory is ahead of what is on disk: no more answers until the power is cycled.
+      this.#failed = true;
+      this.#options.onFault(fault);
+      return errorResponse(TPM_RC.FAILURE);
+    }
+  }
+
+  #commit(): Promise<void> {
+    const { state, clock, startupLocality } = this.#context;
+    const now = this.#powered ? clock.clock : 0n;
+    const batch = [...this.#dirty].map((key) => ({
+      key,
+      value: encodeRecord(state, key, now, () => encodeSaved(state, startupLocality)),
+    }));
+    if (this.#dirty.has('clock')) clock.durable = now;
+    this.#dirty.clear();
+    const commit = this.#store.commit(batch);
+    this.#pending = commit;
+    const settle = (): void => {
+      if (this.#pending === commit) this.#pending = undefined;
+    };
+    commit.then(settle, settle);
+    return commit;
+  }
+
+  hashStart(): void {
+    if (!this.#powered) return;
+    this.#established = true;
+    const { state, started } = this.#context;
+    this.#hash = [...state.pcr.banks.keys()].map((alg) => ({ alg, state: this.#crypto.hashStart(alg) }));
+    if (!started) return;
+    for (let pcr = 0; pcr < PCR_COUNT; pcr++) if (isDrtmPcr(pcr)) state.pcr.set(pcr, 0);
+  }
+
+  hashData(data: Uint8Array): void {
+    for (const { state } of this.#hash ?? []) state.update(data);
+  }
+
+  hashEnd(): void {
+    if (this.#hash === undefined) return;
+    const digests = this.#hash.map(({ alg, state }) => ({ alg, digest: state.digest() }));
+    this.#hash = undefined;
+    const context = this.#context;
+    if (!context.started) context.hCrtm = digests;
+    else for (const { alg, digest } of digests) context.state.pcr.extend(alg, 17, digest);
+  }
+
+  /** Commands are not interruptible here: each ends by itself, the longest (an RSA key) in well under a second. */
+  cancel(): void {}
+
+  get established(): boolean {
+    return this.#established;
+  }
+
+  resetEstablished(locality: Locality): boolean {
+    if (locality < 3) return false;
+    this.#established = false;
+    return true;
+  }
+
+  async close(): Promise<void> {
+    await this.#pending?.catch(() => {}); // its own command has reported it
+    this.#powered = false;
+    await this.#store.close();
+  }
+}
+
+function touchesNv(command: Uint8Array): boolean {
+  if (command.length < 14) return false;
+  const view = new DataView(command.buffer, command.byteOffset, command.byteLength);
+  const first = view.getUint32(10);
+  return isNvHandle(first) || first >>> 24 === 0x81 || (command.length >= 18 && isNvHandle(view.getUint32(14)));
+}
