@@ -75,16 +75,21 @@ function fileKey(path: string): Buffer {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  const key = randomBytes(KEY_BYTES);
   fs.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const descriptor = fs.openSync(path, 'wx', 0o600);
+  // Written whole beside it, then linked into place: of two replicas that start at once, one's key becomes the key.
+  const draft = `${path}.${process.pid}`;
+  const descriptor = fs.openSync(draft, 'wx', 0o600);
   try {
-    fs.writeSync(descriptor, key);
+    fs.writeSync(descriptor, randomBytes(KEY_BYTES));
     fs.fsyncSync(descriptor);
+    fs.linkSync(draft, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   } finally {
     fs.closeSync(descriptor);
+    fs.rmSync(draft, { force: true });
   }
-  return key;
+  return fs.readFileSync(path);
 }
 
 function passphraseKey(passphrase: string, salt: Uint8Array): Promise<Buffer> {

@@ -41,8 +41,9 @@ function dialect(location: DatabaseLocation): PostgresDialect {
       max: location.connections ?? 8,
       connectionTimeoutMillis: 5_000,
     });
-    // A pool without this listener ends the process when PostgreSQL restarts under an idle connection.
+    // Without these listeners the process ends when PostgreSQL does: under an idle connection, or one between queries.
     pool.on('error', () => {});
+    pool.on('connect', (client) => client.on('error', () => {}));
     return new PostgresDialect({ pool });
   }
   return new PostgresDialect({
@@ -71,4 +72,15 @@ export async function openDatabase(location: DatabaseLocation): Promise<Database
     remedy: 'directory' in location ? `Check that ${location.directory} is ours and has space.` : 'Check the URL.',
     cause: error,
   });
+}
+
+/** SQLSTATE classes 08 (connection), 57P (operator intervention), 53 (resources); and the socket's own codes. */
+const AWAY = /^(08|57P|53|ECONN|EPIPE|ETIMEDOUT)/;
+const AWAY_MESSAGE = /^(Connection terminated|timeout exceeded when trying to connect)/;
+
+/** Whether an error says that the database cannot be reached now, so that the same request may succeed later. */
+export function isDatabaseAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { code?: unknown };
+  return (typeof code === 'string' && AWAY.test(code)) || AWAY_MESSAGE.test(error.message);
 }

@@ -2,6 +2,7 @@
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
+import { isDatabaseAway } from '../database/open.ts';
 import { problem, VerifierError } from '../errors.ts';
 import type { Service } from '../service.ts';
 import { type Caller, type Role, requireRole } from '../tokens.ts';
@@ -84,6 +85,12 @@ function translate(error: FastifyError | VerifierError, request: FastifyRequest)
     // `in` does not narrow an index.
     const code = CODES[error.code as keyof typeof CODES];
     return new VerifierError(code, error.message, { remedy: 'Send less, as application/json.' });
+  }
+  if (isDatabaseAway(error)) {
+    return new VerifierError('database-unavailable', 'The database does not answer.', {
+      remedy: 'Try again in a few seconds.',
+      cause: error,
+    });
   }
   const status = error.statusCode ?? 500;
   return status < 500 ? new VerifierError('request-malformed', error.message) : error;
