@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 /** The `nexus` command. One file per subcommand in `commands/`; this file only lists them. */
 import { Command, CommanderError } from 'commander';
+import { consoleCommand } from './commands/console.ts';
+import { enginesCommand } from './commands/engines.ts';
+import { guestCommand } from './commands/guest.ts';
 import { verifierCommand } from './commands/verifier.ts';
 import { versionCommand } from './commands/version.ts';
 import { EXIT } from './errors.ts';
@@ -19,7 +22,8 @@ const program = new Command('nexus')
   .showHelpAfterError('(nexus --help shows the commands)')
   .exitOverride();
 
-for (const command of [verifierCommand(), versionCommand()]) program.addCommand(command.exitOverride());
+for (const command of [consoleCommand(), enginesCommand(), guestCommand(), verifierCommand(), versionCommand()])
+  program.addCommand(command.exitOverride());
 
 try {
   await program.parseAsync();

@@ -34,6 +34,14 @@ export interface MeasuredLog {
 
 export class FirmwareError extends Error {
   readonly code = 'FIRMWARE_TPM';
+  readonly remedy = "check the partition's TPM: power-cycle it, or give the partition another";
+  /** What the TPM answered, where it answered. */
+  readonly responseCode: number | undefined;
+  constructor(message: string, options?: ErrorOptions & { readonly responseCode?: number | undefined }) {
+    super(message, options);
+    this.name = 'FirmwareError';
+    this.responseCode = options?.responseCode;
+  }
 }
 
 /** Banks that we can hash for: TPM_ALG_ID -> OpenSSL's name. Part 2, table 9. */
@@ -46,14 +54,18 @@ const HASHES: ReadonlyMap<number, string> = new Map([
 
 const CC = { STARTUP: 0x144, GET_CAPABILITY: 0x17a, PCR_EXTEND: 0x182 } as const;
 const ST = { NO_SESSIONS: 0x8001, SESSIONS: 0x8002 } as const;
+/** TPM_RC_INITIALIZE: TPM2_Startup is not expected. */
+const RC_INITIALIZE = 0x100;
 const CAP_PCRS = 5;
 const RS_PW = 0x40000009;
 
 type Executes = Pick<TpmDevice, 'execute'>;
 
-/** TPM2_Startup(CLEAR). Throws FirmwareError when the TPM refuses. */
+/** TPM2_Startup(CLEAR); a TPM that was started before is taken as it is. Throws FirmwareError when it refuses. */
 export async function startTpm(tpm: Executes): Promise<void> {
-  await run(tpm, ST.NO_SESSIONS, CC.STARTUP, u16(0));
+  await run(tpm, ST.NO_SESSIONS, CC.STARTUP, u16(0)).catch((error: unknown) => {
+    if (!(error instanceof FirmwareError) || error.responseCode !== RC_INITIALIZE) throw error;
+  });
 }
 
 /** Extend the events in order into all active banks; gives what the log must hold. Throws FirmwareError. */
@@ -116,7 +128,9 @@ async function run(tpm: Executes, tag: number, code: number, ...parts: Uint8Arra
   const rc = response.length < 10 ? undefined : new DataView(response.buffer, response.byteOffset).getUint32(6);
   if (rc !== 0) {
     const said = rc === undefined ? 'a malformed response' : `response code 0x${rc.toString(16)}`;
-    throw new FirmwareError(`the TPM answers command 0x${code.toString(16)} of the boot path with ${said}`);
+    throw new FirmwareError(`the TPM answers command 0x${code.toString(16)} of the boot path with ${said}`, {
+      responseCode: rc,
+    });
   }
   return response;
 }

@@ -1,0 +1,189 @@
+/** `nexus guest linux`: a stock Linux of the distribution as a partition, at this terminal. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { EventLogWriter } from '../../attestation/index.ts';
+import type { TpmDevice } from '../../tpm/device.ts';
+import { openTransport } from '../../tpm/transports/index.ts';
+import {
+  type EngineChoice,
+  FAST_COMMAND_LINE,
+  fetchLinux,
+  type LinuxArchitecture,
+  LinuxGuestError,
+  launchLinux,
+  type MeasuredLog,
+  openEngine,
+  READY_MARK,
+  type Vm,
+  type VmExit,
+} from '../../vmm/index.ts';
+import { EXIT, UsageError } from '../errors.ts';
+import { ConsoleHub, consoleSocket, takeTerminal } from '../guest-console.ts';
+import { conclude, examples, withJson } from '../output.ts';
+
+interface LinuxFlags {
+  readonly arch: LinuxArchitecture;
+  readonly engine: EngineChoice;
+  readonly memory: number;
+  readonly tools: boolean;
+  readonly append: string;
+  readonly cache: string;
+  readonly name: string;
+  readonly tpm?: string;
+  readonly json?: boolean;
+}
+
+const mebibytes = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 48 || value > 2047) throw new InvalidArgumentError('give 48 to 2047 MiB');
+  return value;
+};
+
+export function guestCommand(): Command {
+  const linux = withJson(
+    new Command('linux').description("boot the distribution's stock kernel; Ctrl-] ends the guest"),
+  )
+    .addOption(new Option('--arch <name>', 'kernel to boot').choices(['i686', 'x86_64']).default('i686'))
+    .addOption(
+      new Option('--engine <name>', 'auto is v86 for i686 and kvm for x86_64')
+        .choices(['auto', 'v86', 'kvm'])
+        .default('auto'),
+    )
+    .addOption(new Option('--memory <MiB>', 'memory of the guest').default(128).argParser(mebibytes))
+    .option('--no-tools', 'leave tpm2-tools out of the guest')
+    .option('--append <words>', 'more words for the kernel command line', '')
+    .option('--cache <dir>', 'where packages are kept', join(homedir(), '.cache', 'nexus', 'linux'))
+    .option('--name <name>', 'name of the guest, for nexus console', 'linux')
+    .option('--tpm <address>', 'its TPM: swtpm:port=2321, device:/dev/tpmrm0, ...; without one it has none')
+    .addHelpText(
+      'after',
+      examples(
+        ['nexus guest linux', 'stock Debian kernel with a shell on this terminal'],
+        ['nexus guest linux --tpm swtpm:port=2321', 'with a TPM, measured boot and tpm2-tools inside'],
+        ['echo "dmesg; poweroff -f" | nexus guest linux', 'run commands and end'],
+      ),
+    )
+    .action((flags: LinuxFlags) => conclude(flags.json ?? false, () => runLinux(flags)));
+  return new Command('guest').description('run guests that are not described in a host file').addCommand(linux);
+}
+
+async function runLinux(flags: LinuxFlags) {
+  if (flags.arch === 'x86_64' && flags.engine === 'v86') {
+    throw new UsageError('E_ENGINE', 'v86 runs 32-bit guests', 'use --arch i686, or --engine kvm');
+  }
+  const say = (text: string) => process.stderr.write(`nexus: ${text}\n`);
+  // The 32-bit kernel starts faster in v86 than where KVM is nested; a 64-bit one needs KVM.
+  const choice = flags.engine === 'auto' ? (flags.arch === 'i686' ? 'v86' : 'kvm') : flags.engine;
+  const started = performance.now();
+  const [files, { engine }, tpm] = await Promise.all([
+    fetchLinux(flags.cache, flags.arch, { tools: flags.tools }).catch(explain),
+    openEngine(choice),
+    flags.tpm === undefined ? undefined : transportDevice(flags.tpm),
+  ]);
+  const commandLine = flags.append === '' ? FAST_COMMAND_LINE : `${FAST_COMMAND_LINE} ${flags.append}`;
+  const socket = consoleSocket(flags.name);
+  let vm: Vm | undefined;
+  const keys = new HeldKeys((bytes) => vm?.input(bytes));
+  const hub = new ConsoleHub(keys.type);
+  hub.view(keys.watch);
+  if (!flags.json) hub.view((bytes) => process.stdout.write(bytes));
+  await hub.listen(socket);
+  let leaving = false;
+  const release = takeTerminal(keys.type, () => {
+    leaving = true;
+    void vm?.stop();
+  });
+  say(`${files.kernelPackage} on ${engine.name}; Ctrl-] ends it; nexus console ${flags.name} joins`);
+  let exit: VmExit;
+  try {
+    do {
+      let ended: (how: VmExit) => void = () => {};
+      const gone = new Promise<VmExit>((resolve) => {
+        ended = resolve;
+      });
+      ({ vm } = await launchLinux(engine, {
+        name: flags.name,
+        files,
+        commandLine,
+        memoryBytes: flags.memory * 2 ** 20,
+        monitorVersion: 'nexus-tcb',
+        ...(tpm && { tpm }),
+        encodeLog,
+        onConsole: hub.show,
+        onExit: (how) => ended(how),
+      }));
+      await vm.start();
+      exit = await gone;
+      if (tpm) tpm.powerOff();
+    } while (!leaving && exit.kind === 'stopped' && exit.by === 'reset');
+  } finally {
+    release();
+    hub.close();
+    await engine.close();
+    await tpm?.close();
+  }
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const how = exit.kind === 'crashed' ? `crashed: ${exit.reason}` : `stopped (${exit.by})`;
+  return {
+    json: { kernel: files.kernelPackage, engine: engine.name, exit, seconds: Number(seconds) },
+    text: `guest ${how} after ${seconds} s`,
+    exitCode: exit.kind === 'crashed' ? EXIT.REFUSED : EXIT.OK,
+  };
+}
+
+/** Keeps what is typed before the guest's shell asks for it: a kernel that starts throws it away. */
+class HeldKeys {
+  readonly #send: (bytes: Uint8Array) => void;
+  #held: Uint8Array[] | undefined = [];
+  #seen = '';
+
+  constructor(send: (bytes: Uint8Array) => void) {
+    this.#send = send;
+  }
+
+  type = (bytes: Uint8Array): void => {
+    if (this.#held) this.#held.push(Uint8Array.from(bytes));
+    else this.#send(bytes);
+  };
+
+  watch = (bytes: Uint8Array): void => {
+    if (!this.#held) return;
+    this.#seen = `${this.#seen}${Buffer.from(bytes).toString('latin1')}`.slice(-4096);
+    const ready = this.#seen.indexOf(READY_MARK);
+    if (ready < 0 || !this.#seen.includes('# ', ready)) return;
+    for (const typed of this.#held) this.#send(typed);
+    this.#held = undefined;
+  };
+}
+
+function encodeLog({ banks, entries }: MeasuredLog): Uint8Array {
+  const writer = new EventLogWriter(banks);
+  for (const { pcr, type, digests, event } of entries) writer.append(pcr, type, digests, event);
+  return writer.bytes();
+}
+
+/** A TPM at an address, as a machine's: it is on already, and its power is not ours to switch. */
+async function transportDevice(address: string): Promise<TpmDevice> {
+  const transport = await openTransport(address);
+  return {
+    established: false,
+    powerOn() {},
+    powerOff() {},
+    execute: (command) => transport.send(command),
+    hashStart() {},
+    hashData() {},
+    hashEnd() {},
+    cancel() {},
+    resetEstablished: () => false,
+    close: () => transport.close(),
+  };
+}
+
+/** In the command line's shape: the message holds the way out already. */
+function explain(error: unknown): never {
+  if (error instanceof LinuxGuestError) {
+    throw new UsageError(`E_ENV_${error.code}`, error.message, 'docs/guests-linux.md lists what the host needs');
+  }
+  throw error;
+}
