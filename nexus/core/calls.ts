@@ -1,8 +1,10 @@
+import { ERROR_BASE } from './constants.ts';
+
 /**
  * Every call of the core: its number, below 0x100, and its arguments after the caller, each a u32. A guest's header
  * (`guests/sdk/nexus_abi.h`) and the host's dispatch come from this table.
  *
- * Arguments: p, q, from = partition · f = frame · g = grant slot of its owner · c, d = channel end of its partition, or
+ * Arguments: p, q, a, from = partition · f = frame · g = grant slot of its owner · c, d = channel end of its partition, or
  * d = device · gpa = guest-physical page number · perm = PERM_* bits · k = counter of the caller.
  */
 export interface CallDeclaration {
@@ -23,7 +25,7 @@ export const CALLS = {
   frameAssign: { number: 0x20, args: ['f', 'q', 'gpa', 'perm'] },
   frameMeasure: { number: 0x21, args: ['f'] },
   frameProtect: { number: 0x22, args: ['f', 'perm'] },
-  frameDonate: { number: 0x23, args: ['f', 'q', 'gpa'] },
+  frameDonate: { number: 0x23, args: ['g', 'f', 'q', 'perm'] },
   frameRelease: { number: 0x24, args: ['f'] },
   frameScrub: { number: 0x25, args: ['f'] },
   grantOffer: { number: 0x30, args: ['g', 'f', 'q', 'perm'] },
@@ -31,7 +33,7 @@ export const CALLS = {
   grantAccept: { number: 0x32, args: ['from', 'g', 'gpa'] },
   grantRelease: { number: 0x33, args: ['from', 'g'] },
   grantRevoke: { number: 0x34, args: ['g'] },
-  channelOpen: { number: 0x40, args: ['c', 'q', 'd'] },
+  channelOpen: { number: 0x40, args: ['a', 'c', 'q', 'd'] },
   channelSignal: { number: 0x41, args: ['c'] },
   channelTake: { number: 0x42, args: ['c'] },
   channelClose: { number: 0x43, args: ['c'] },
@@ -45,3 +47,24 @@ export const CALLS = {
 } as const satisfies Record<string, CallDeclaration>;
 
 export type CallName = keyof typeof CALLS;
+
+/** The refusals, by their constants in `constants.ts`: for messages to people. */
+const ERROR_NAMES: readonly string[] = [
+  'E_RANGE',
+  'E_DENIED',
+  'E_STATE',
+  'E_BUSY',
+  'E_CALLER',
+  'E_OWNER',
+  'E_MAPPED',
+  'E_UNMAPPED',
+  'E_PERMISSION',
+  'E_GRANT',
+  'E_CLOSED',
+  'E_EXHAUSTED',
+  'E_LOCKED',
+  'E_UNKNOWN',
+];
+
+/** The name of a refusal, or undefined for a result that is none of the core's. */
+export const errorName = (result: number): string | undefined => ERROR_NAMES[result - ERROR_BASE - 1];
