@@ -1,16 +1,20 @@
 /** The portable provider: @noble and BigInt. Runs in a browser, and is the oracle for the OpenSSL one. */
-import { cbc, cfb, ctr, ecb } from '@noble/ciphers/aes.js';
-import { p256, p384, p521 } from '@noble/curves/nist.js';
+import { cbc, cfb, cmac, ctr, ecb } from '@noble/ciphers/aes.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
 import { sha3_256, sha3_384, sha3_512 } from '@noble/hashes/sha3.js';
-import { TPM_ALG, TPM_ECC, TPM_RC } from '../structures/constants.ts';
+import { TPM_ALG, TPM_RC } from '../structures/constants.ts';
 import { TpmError } from '../structures/errors.ts';
-import { concat, fromBigInt, padLeft, toBigInt } from './bytes.ts';
+import { mod, modInverse, modPow } from './bigint.ts';
+import { fromBigInt, toBigInt } from './bytes.ts';
+import { CURVES, type Curve, type CurveParameters, satisfiesEquation, toAffine } from './curves.ts';
 import { HmacDrbg } from './drbg.ts';
-import { derivePrime, modInverse, modPow } from './primes.ts';
+import { ecdsaSign, ecdsaVerify } from './ecc-signatures.ts';
+import { NOBLE_CURVES } from './noble-curve.ts';
+import { deriveRsa } from './primes.ts';
 import type { AesMode, CryptoProvider, EcPoint, HashState, RsaKey } from './provider.ts';
+import { rsaNumbers } from './rsa-key.ts';
 
 const HASHES = {
   [TPM_ALG.SHA1]: sha1,
@@ -22,7 +26,8 @@ const HASHES = {
   [TPM_ALG.SHA3_512]: sha3_512,
 } as const;
 
-const CURVES = { [TPM_ECC.NIST_P256]: p256, [TPM_ECC.NIST_P384]: p384, [TPM_ECC.NIST_P521]: p521 } as const;
+/** Rounds of Miller-Rabin: FIPS 186-5, table B.1, asks for 5 to 7 at the sizes used here. */
+const ROUNDS = 8;
 
 function hashOf(alg: number) {
   const hash = HASHES[alg as keyof typeof HASHES];
@@ -30,24 +35,11 @@ function hashOf(alg: number) {
   return hash;
 }
 
-/** The noble curve of a TPM_ECC_CURVE; TPM_RC_CURVE if it is none. */
-export function curveOf(curve: number) {
-  const found = CURVES[curve as keyof typeof CURVES];
+/** The parameters of a TPM_ECC_CURVE; TPM_RC_CURVE if it is none that is implemented. */
+export function curveParameters(curve: number): CurveParameters {
+  const found = CURVES[curve];
   if (found === undefined) throw new TpmError(TPM_RC.CURVE);
   return found;
-}
-
-const fieldBytes = (curve: number): number => curveOf(curve).Point.Fp.BYTES;
-const orderBytes = (curve: number): number => curveOf(curve).Point.Fn.BYTES;
-
-function uncompressed(curve: number, point: EcPoint): Uint8Array {
-  const size = fieldBytes(curve);
-  return concat(Uint8Array.of(4), padLeft(point.x, size), padLeft(point.y, size));
-}
-
-function affine(curve: number, bytes: Uint8Array): EcPoint {
-  const size = fieldBytes(curve);
-  return { x: bytes.slice(1, 1 + size), y: bytes.slice(1 + size) };
 }
 
 export class NobleCrypto implements CryptoProvider {
@@ -89,45 +81,42 @@ export class NobleCrypto implements CryptoProvider {
     return encrypt ? cipher.encrypt(data) : cipher.decrypt(data);
   }
 
+  /** OFB (SP 800-38A, section 6.4), which noble has not: the last output enciphered, XORed on. */
   #ofb(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
     const output = new Uint8Array(data);
-    let block = iv;
+    let stream = iv;
     for (let at = 0; at < output.length; at++) {
-      if (at % 16 === 0) block = ecb(key, { disablePadding: true }).encrypt(block);
-      output[at] = output[at]! ^ block[at % 16]!;
+      if (at % 16 === 0) stream = ecb(key, { disablePadding: true }).encrypt(stream);
+      output[at] = output[at]! ^ stream[at % 16]!;
     }
     return output;
   }
 
+  cmac(key: Uint8Array, data: Uint8Array): Uint8Array {
+    return cmac(data, key);
+  }
+
   rsaGenerate(bits: number, e: number): RsaKey {
-    const random = new HmacDrbg(this, this.random(64));
-    const half = bits / 2;
-    const p = derivePrime(this, random, half, e);
-    let q = derivePrime(this, random, half, e);
-    while (q === p) q = derivePrime(this, random, half, e);
-    return { n: fromBigInt(p * q, bits / 8), p: fromBigInt(p, half / 8), e };
+    return deriveRsa(this, new HmacDrbg(this, this.random(64)), bits, e);
   }
 
   isProbablePrime(candidate: bigint): boolean {
-    const rounds = 20;
+    if (candidate < 4n) return candidate === 2n || candidate === 3n;
+    if ((candidate & 1n) === 0n) return false;
     const minusOne = candidate - 1n;
-    let d = minusOne;
-    let s = 0;
-    while ((d & 1n) === 0n) {
-      d >>= 1n;
-      s++;
+    let odd = minusOne;
+    let twos = 0;
+    while ((odd & 1n) === 0n) {
+      odd >>= 1n;
+      twos++;
     }
-    const size = Math.ceil(candidate.toString(16).length / 2);
-    for (let i = 0; i < rounds; i++) {
+    const size = Math.ceil(candidate.toString(16).length / 2) + 8;
+    for (let round = 0; round < ROUNDS; round++) {
       const base = (toBigInt(this.random(size)) % (candidate - 3n)) + 2n;
-      let x = modPow(base, d, candidate);
-      if (x === 1n || x === minusOne) continue;
-      let composite = true;
-      for (let j = 1; j < s && composite; j++) {
-        x = (x * x) % candidate;
-        if (x === minusOne) composite = false;
-      }
-      if (composite) return false;
+      let x = modPow(base, odd, candidate);
+      if (x === 1n) continue;
+      for (let i = 1; i < twos && x !== minusOne; i++) x = (x * x) % candidate;
+      if (x !== minusOne) return false;
     }
     return true;
   }
@@ -137,55 +126,55 @@ export class NobleCrypto implements CryptoProvider {
   }
 
   rsaPrivate(key: RsaKey, c: Uint8Array): Uint8Array {
-    const n = toBigInt(key.n);
-    const p = toBigInt(key.p);
-    const q = n / p;
-    const e = BigInt(key.e);
-    const m1 = modPow(toBigInt(c) % p, modInverse(e, p - 1n), p);
-    const m2 = modPow(toBigInt(c) % q, modInverse(e, q - 1n), q);
-    const h = (((m1 - m2) % p) + p) * modInverse(q % p, p);
-    return fromBigInt(m2 + (h % p) * q, key.n.length);
+    const { n, p, q, e, dp, dq, qInverse } = rsaNumbers(key);
+    const cipher = toBigInt(c) % n;
+    const blind = (toBigInt(this.random(key.n.length)) % (n - 2n)) + 2n;
+    const blinded = (cipher * modPow(blind, e, n)) % n;
+    const mq = modPow(blinded, dq, q);
+    const mp = modPow(blinded, dp, p);
+    const m = ((mq + q * mod((mp - mq) * qInverse, p)) * modInverse(blind, n)) % n;
+    // A fault in one half would give a factor of n away (Boneh, DeMillo, Lipton 1997).
+    if (modPow(m, e, n) !== cipher) throw new TpmError(TPM_RC.FAILURE);
+    return fromBigInt(m, key.n.length);
+  }
+
+  /** The arithmetic of a curve; TPM_RC_CURVE if it is none that is implemented. */
+  protected curve(curve: number): Curve {
+    const found = NOBLE_CURVES[curve];
+    if (found === undefined) throw new TpmError(TPM_RC.CURVE);
+    return found;
   }
 
   ecPublic(curve: number, scalar: Uint8Array): EcPoint {
-    const c = curveOf(curve);
-    return affine(curve, c.getPublicKey(padLeft(scalar, orderBytes(curve)), false));
+    const point = this.curve(curve).multiplyBase(toBigInt(scalar));
+    if (point === undefined) throw new TpmError(TPM_RC.FAILURE); // the scalar was not in 1..n-1
+    return point;
   }
 
   ecMultiply(curve: number, point: EcPoint, scalar: Uint8Array): EcPoint | undefined {
-    const { Point } = curveOf(curve);
-    const k = toBigInt(scalar) % Point.Fn.ORDER;
-    if (k === 0n) return undefined;
-    const product = Point.fromBytes(uncompressed(curve, point)).multiply(k);
-    return product.is0() ? undefined : affine(curve, product.toBytes(false));
+    return this.curve(curve).multiply(toBigInt(scalar), point);
+  }
+
+  ecSharedX(curve: number, point: EcPoint, scalar: Uint8Array): Uint8Array | undefined {
+    return this.curve(curve).multiplyX(toBigInt(scalar), point);
+  }
+
+  ecCombineX(curve: number, u: bigint, v: bigint, point: EcPoint): Uint8Array | undefined {
+    return this.curve(curve).combineX(u, v, point);
   }
 
   ecOnCurve(curve: number, point: EcPoint): boolean {
-    const size = fieldBytes(curve);
-    if (point.x.length > size || point.y.length > size) return false;
-    try {
-      curveOf(curve).Point.fromBytes(uncompressed(curve, point)).assertValidity();
-      return true;
-    } catch {
-      return false; // noble says "no" by throwing
-    }
+    const parameters = curveParameters(curve);
+    const fits = point.x.length <= parameters.size && point.y.length <= parameters.size;
+    return fits && satisfiesEquation(parameters, toAffine(point));
   }
 
   ecdsaSign(curve: number, scalar: Uint8Array, digest: Uint8Array): { r: Uint8Array; s: Uint8Array } {
-    const size = orderBytes(curve);
-    const bytes = curveOf(curve).sign(digest, padLeft(scalar, size), { prehash: false, lowS: false });
-    return { r: bytes.slice(0, size), s: bytes.slice(size) };
+    return ecdsaSign(this, curve, scalar, digest);
   }
 
   ecdsaVerify(curve: number, point: EcPoint, digest: Uint8Array, r: Uint8Array, s: Uint8Array): boolean {
-    const size = orderBytes(curve);
-    if (r.length > size || s.length > size) return false;
-    const signature = concat(padLeft(r, size), padLeft(s, size));
-    try {
-      return curveOf(curve).verify(signature, digest, uncompressed(curve, point), { prehash: false, lowS: false });
-    } catch {
-      return false; // out-of-range integers throw
-    }
+    return ecdsaVerify(this, curve, point, digest, { r, s });
   }
 
   random(size: number): Uint8Array {

@@ -36,23 +36,27 @@ export interface CryptoProvider {
   hmacStart(alg: number, key: Uint8Array): HashState;
   /** AES without padding. `iv` is 16 octets (none for ECB); CBC and ECB take whole blocks only. */
   aes(mode: AesMode, encrypt: boolean, key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array;
+  /** AES-CMAC (RFC 4493): 16 octets. */
+  cmac(key: Uint8Array, data: Uint8Array): Uint8Array;
   /** A fresh RSA key by the provider's own randomness. */
   rsaGenerate(bits: number, e: number): RsaKey;
+  /** Miller-Rabin, its error below 2^-100 for random candidates (FIPS 186-5, table B.1). */
   isProbablePrime(candidate: bigint): boolean;
-  /** m^e mod n, as long as n. */
+  /** m^e mod n, as long as n. What a provider prepares is kept with the array `n`, which must not change. */
   rsaPublic(n: Uint8Array, e: number, m: Uint8Array): Uint8Array;
-  /** c^d mod n, as long as n. */
+  /** c^d mod n, as long as n: blinded, and checked before it leaves. What is prepared is kept with the object `key`. */
   rsaPrivate(key: RsaKey, c: Uint8Array): Uint8Array;
   /** scalar * G; the scalar is in 1..n-1. */
   ecPublic(curve: number, scalar: Uint8Array): EcPoint;
   /** scalar * point, or undefined at infinity. The point must be on the curve. */
   ecMultiply(curve: number, point: EcPoint, scalar: Uint8Array): EcPoint | undefined;
+  /** The x-coordinate of scalar * point: Diffie-Hellman. */
+  ecSharedX(curve: number, point: EcPoint, scalar: Uint8Array): Uint8Array | undefined;
+  /** The x-coordinate of u * G + v * point, to verify signatures; undefined at infinity. Scalars are public. */
+  ecCombineX(curve: number, u: bigint, v: bigint, point: EcPoint): Uint8Array | undefined;
   ecOnCurve(curve: number, point: EcPoint): boolean;
   ecdsaSign(curve: number, scalar: Uint8Array, digest: Uint8Array): { r: Uint8Array; s: Uint8Array };
   ecdsaVerify(curve: number, point: EcPoint, digest: Uint8Array, r: Uint8Array, s: Uint8Array): boolean;
   /** Fresh random octets from the platform. */
   random(size: number): Uint8Array;
 }
-
-/** Curves that are implemented, by TPM_ECC_CURVE. */
-export const ECC_FIELD_BYTES: Readonly<Record<number, number>> = { 3: 32, 4: 48, 5: 66 };
