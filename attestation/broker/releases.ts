@@ -73,7 +73,12 @@ export class Releases {
     challenge: string,
     evidence: Uint8Array,
   ): Promise<Released> {
-    return this.#release(caller, resource, key, await this.#attestations.attest(caller, purpose, challenge, evidence));
+    return this.#release(
+      caller,
+      resource,
+      key,
+      await this.#attestations.attest(caller, purpose, challenge, evidence, key),
+    );
   }
 
   /** Release on a result that this verifier signed and that has not expired. */
@@ -111,9 +116,10 @@ export class Releases {
     const row = await this.#resources.newest(caller.tenant, name);
     const failed = refusals(parseReleasePolicy(row.policy), result);
     const attested = result.partition?.userData;
-    if (attested === undefined || attested.length !== userData.length || !timingSafeEqual(attested, userData)) {
-      failed.push('key-binding');
-    }
+    const inUserData =
+      attested !== undefined && attested.length === userData.length && timingSafeEqual(attested, userData);
+    const inQuote = result.boundKey === Buffer.from(keyDigest).toString('hex');
+    if (!inUserData && !inQuote) failed.push('key-binding');
     if (failed.length > 0) {
       await this.#refuse(caller, name, result.platform, failed);
       // What the appraisal found is the cause; the policy's refusals alone would hide it.

@@ -1,5 +1,6 @@
 /** Appraisal of evidence: the nonce is spent, the platform looked up, the evidence appraised, the result signed. */
 import { createLocalJWKSet, jwtVerify } from 'jose';
+import { sha256 } from '../broker/kek.ts';
 import { appendAudit } from './audit.ts';
 import type { Challenge, Challenges } from './challenges.ts';
 import { Batcher } from './database/batcher.ts';
@@ -25,7 +26,7 @@ export interface AttestationsOptions {
   readonly keys: SigningKeys;
   readonly challenges: Challenges;
   readonly platforms: Platforms;
-  readonly format: EvidenceFormat;
+  readonly formats: readonly EvidenceFormat[];
   readonly issuer: string;
   readonly build: string;
   readonly resultSeconds: number;
@@ -50,31 +51,43 @@ export class Attestations {
     this.#record = new Batcher((outcomes) => recordOutcomes(options, outcomes));
   }
 
-  /** Spend a challenge of `purpose` on evidence. Throws `challenge-spent` and what `appraise` throws. */
-  async attest(caller: Caller, purpose: string, challengeId: string, evidence: Uint8Array): Promise<Verdict> {
+  /**
+   * Spend a challenge of `purpose` on evidence; `key` is one that the evidence should bind. Throws `challenge-spent`
+   * and what `appraise` throws.
+   */
+  async attest(
+    caller: Caller,
+    purpose: string,
+    challengeId: string,
+    evidence: Uint8Array,
+    key?: Uint8Array,
+  ): Promise<Verdict> {
     // First the nonce: whatever follows, it is used up.
     const challenge = await this.#options.challenges.spend(caller.tenant, purpose, challengeId);
-    return this.appraise(caller, challenge, evidence);
+    return this.appraise(caller, challenge, evidence, key === undefined ? {} : { key });
   }
 
-  /** Appraise evidence over a challenge that was spent; `extra` claims join the result. Throws `evidence-malformed`, `platform-unknown`, `-revoked`. */
+  /** Appraise evidence over a challenge that was spent; `claims` join the result. Throws `evidence-malformed`, `platform-unknown`, `-revoked`. */
   async appraise(
     caller: Caller,
     challenge: Pick<Challenge, 'nonce'>,
     evidence: Uint8Array,
-    extra: object = {},
+    more: { readonly key?: Uint8Array; readonly claims?: object } = {},
   ): Promise<Verdict> {
     const { clock, keys, platforms, issuer, build, resultSeconds } = this.#options;
-    const opened = this.#open(evidence);
+    const { format, opened } = this.#open(evidence);
     const platform = await platforms.byAttestationKey(caller.tenant, opened.akName);
     const now = clock();
-    const appraised = appraiseClosed(opened, challenge, platform, now);
+    const inQuote = more.key !== undefined && format.keyBinding === 'nonce' ? more.key : undefined;
+    const nonce = inQuote === undefined ? challenge.nonce : boundNonce(inQuote, challenge.nonce);
+    const appraised = appraiseClosed(opened, nonce, platform, now);
     const result: Result = {
       tenant: caller.tenant,
       platform: platform.id,
       state: appraised.state,
       failed: appraised.checks.filter((check) => !check.passed).map((check) => check.name),
       nonce: challenge.nonce,
+      boundKey: inQuote === undefined ? undefined : sha256(inQuote).toString('hex'),
       partition: appraised.partition,
     };
     const reference = platform.reference;
@@ -82,7 +95,7 @@ export class Attestations {
     const claims = resultClaims(result, appraised, { issuer, build, issuedAt: now, seconds: resultSeconds, policyId });
     // A verdict is on record before anyone can act on it.
     const [signed] = await Promise.all([
-      keys.sign({ ...claims, ...extra }, EAR_TYPE),
+      keys.sign({ ...claims, ...more.claims }, EAR_TYPE),
       this.#record.add({ caller, result, clock: appraised.clock, now }),
     ]);
     this.#options.metrics.attestations.inc({ state: result.state });
@@ -102,19 +115,31 @@ export class Attestations {
     return result;
   }
 
-  #open(evidence: Uint8Array): OpenedEvidence {
-    const { format } = this.#options;
-    try {
-      return format.open(evidence);
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : 'it does not parse';
-      throw new VerifierError('evidence-malformed', `The evidence is malformed: ${reason}`, {
-        failed: ['evidence-format'],
-        remedy: `Send ${format.mediaType}, as docs/evidence.md describes it.`,
-        cause,
-      });
+  /** Open as the first format that recognises it. */
+  #open(evidence: Uint8Array): { format: EvidenceFormat; opened: OpenedEvidence } {
+    const causes: unknown[] = [];
+    for (const format of this.#options.formats) {
+      try {
+        return { format, opened: format.open(evidence) };
+      } catch (cause) {
+        causes.push(cause);
+      }
     }
+    const reasons = causes.map((cause) => (cause instanceof Error ? cause.message : 'it does not parse'));
+    const types = this.#options.formats.map((format) => format.mediaType).join(' or ');
+    throw new VerifierError('evidence-malformed', `The evidence is malformed: ${reasons.join('; ')}`, {
+      failed: ['evidence-format'],
+      remedy: `Send ${types}, as docs/evidence.md describes it.`,
+      cause: causes[0],
+    });
   }
+}
+
+const BOUND_NONCE = 'nexus-tcb release key v1';
+
+/** What a quote is made over to bind a key besides the nonce: SHA-256(label || SHA-256(key) || nonce). */
+export function boundNonce(key: Uint8Array, nonce: Uint8Array): Uint8Array {
+  return Uint8Array.from(sha256(Buffer.from(BOUND_NONCE), sha256(key), nonce));
 }
 
 function refusedResult(cause?: unknown): VerifierError {
@@ -126,15 +151,10 @@ function refusedResult(cause?: unknown): VerifierError {
 }
 
 /** An appraisal that throws has found nothing good: it is contraindicated, under a name of its own. */
-function appraiseClosed(
-  opened: OpenedEvidence,
-  challenge: Pick<Challenge, 'nonce'>,
-  platform: KnownPlatform,
-  now: Date,
-): Appraised {
+function appraiseClosed(opened: OpenedEvidence, nonce: Uint8Array, platform: KnownPlatform, now: Date): Appraised {
   try {
     return opened.appraise({
-      nonce: challenge.nonce,
+      nonce,
       akPublic: platform.akPublic,
       reference: platform.reference?.body,
       clock: platform.clock,

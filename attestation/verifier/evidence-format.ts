@@ -55,6 +55,11 @@ export interface OpenedEvidence {
 
 export interface EvidenceFormat {
   readonly mediaType: string;
+  /**
+   * How the evidence binds a key that resources are released to: in the user data of the attested partition (the
+   * default), or in the nonce that was quoted, which is then `boundNonce(key, nonce)`.
+   */
+  readonly keyBinding?: 'user-data' | 'nonce';
   /** Throws for bytes that are not this format. */
   open(bytes: Uint8Array): OpenedEvidence;
   /** Throws for a document that is not reference values for this format. */

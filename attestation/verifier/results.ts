@@ -18,6 +18,7 @@ const NexusClaim = Type.Object({
   platform: Type.String(),
   state: Type.String(),
   failed: Type.Array(Type.String()),
+  boundKey: Type.Optional(Type.String()),
   partition: Type.Optional(
     Type.Object({
       codeIdentity: Type.String(),
@@ -37,6 +38,8 @@ export interface Result {
   readonly state: string;
   readonly failed: readonly string[];
   readonly nonce: Uint8Array;
+  /** SHA-256 of the key that the quote itself binds, lower-case hexadecimal. */
+  readonly boundKey?: string | undefined;
   readonly partition?: AttestedPartition | undefined;
 }
 
@@ -58,6 +61,7 @@ export function resultClaims(result: Result, appraised: Appraised, options: Resu
     platform: result.platform,
     state: result.state,
     failed: [...result.failed],
+    ...(result.boundKey !== undefined && { boundKey: result.boundKey }),
     ...(partition !== undefined && { partition: { ...partition, userData: toBase64Url(partition.userData) } }),
   };
   const submods = Object.entries(appraised.modules).map(([name, module]) => [

@@ -20,8 +20,8 @@ export interface Service {
   readonly keys: SigningKeys;
   readonly challenges: Challenges;
   readonly sessions: Sessions;
-  /** Media type of the evidence that is understood here. */
-  readonly mediaType: string;
+  /** Media types of the evidence that is understood here. */
+  readonly mediaTypes: readonly string[];
   readonly enrolment: Enrolment;
   readonly platforms: Platforms;
   readonly references: References;

@@ -31,7 +31,7 @@ describe('the verifier, over HTTP', () => {
     verifier = await createVerifier({
       database: { memory: true },
       manufacturers: [new Uint8Array(manufacturer.certificate.toSchema(true).toBER())],
-      format: toyFormat,
+      formats: [toyFormat],
       clock: () => new Date(Date.now() + offset),
     });
     base = await verifier.listen();

@@ -50,8 +50,8 @@ export interface VerifierOptions {
   readonly certificates?: readonly CertificateRule[];
   /** Identity providers whose tokens are accepted. */
   readonly oidc?: readonly OidcProvider[];
-  /** Default: the evidence of nexus hosts and agents, docs/evidence.md. */
-  readonly format?: EvidenceFormat;
+  /** Default: the evidence of nexus hosts, docs/evidence.md. */
+  readonly formats?: readonly EvidenceFormat[];
   readonly clock?: () => Date;
   readonly logger?: FastifyBaseLogger | false;
 }
@@ -96,6 +96,19 @@ async function openKek(db: Database, source: KekSource): Promise<KeyEncryptionKe
   return kek;
 }
 
+/** Reference values are good if one of the formats takes them; what all say otherwise is the error. */
+function parseReference(formats: readonly EvidenceFormat[], body: unknown): unknown {
+  const reasons: string[] = [];
+  for (const format of formats) {
+    try {
+      return format.parseReference(body);
+    } catch (error) {
+      reasons.push(`${format.mediaType}: ${error instanceof Error ? error.message : 'malformed'}`);
+    }
+  }
+  throw new TypeError(reasons.join('; '));
+}
+
 async function remember(db: Database, name: string, value: object): Promise<void> {
   await db
     .insertInto('setting')
@@ -117,7 +130,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
   const challengeSeconds = options.challengeSeconds ?? DEFAULT_SECONDS;
   const resultSeconds = options.resultSeconds ?? DEFAULT_SECONDS;
   const manufacturers = new Manufacturers(options.manufacturers, options.revocationLists);
-  const format = options.format ?? nexusEvidence;
+  const formats = options.formats ?? [nexusEvidence];
   const source = kekSource(options);
   const db = await openDatabase(options.database);
   try {
@@ -132,7 +145,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       keys,
       challenges,
       platforms,
-      format,
+      formats,
       issuer: options.issuer ?? 'nexus-tcb',
       build: `nexus-tcb ${VERSION}`,
       resultSeconds,
@@ -146,12 +159,12 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       keys,
       challenges,
       sessions: new Sessions(db, clock, challengeSeconds),
-      mediaType: format.mediaType,
+      mediaTypes: formats.map((format) => format.mediaType),
       platforms,
       attestations,
       resources,
       enrolment: new Enrolment(db, clock, manufacturers, challengeSeconds),
-      references: new References(db, clock, (body) => format.parseReference(body)),
+      references: new References(db, clock, (body) => parseReference(formats, body)),
       releases: new Releases(db, clock, resources, attestations),
       metrics,
       get draining() {

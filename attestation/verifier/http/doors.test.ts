@@ -31,7 +31,7 @@ describe('compatible front doors', () => {
     verifier = await createVerifier({
       database: { memory: true },
       manufacturers: [der(manufacturer.certificate)],
-      format: toyFormat,
+      formats: [toyFormat],
     });
     base = await verifier.listen();
     tpm = await softwareTpm(manufacturer);

@@ -25,7 +25,12 @@ describe('the front of the verifier', () => {
   });
 
   async function start(options: Partial<VerifierOptions>): Promise<string> {
-    verifier = await createVerifier({ database: { memory: true }, manufacturers: [], format: toyFormat, ...options });
+    verifier = await createVerifier({
+      database: { memory: true },
+      manufacturers: [],
+      formats: [toyFormat],
+      ...options,
+    });
     return verifier.listen();
   }
 

@@ -109,7 +109,9 @@ export function kbsRoutes(app: App, service: Service): void {
           });
         }
         const evidence = fromBase64Url(body['tee-evidence'].primary_evidence.evidence);
-        const verdict = await service.attestations.appraise(caller, session, evidence, { 'tee-pubkey': key });
+        const verdict = await service.attestations.appraise(caller, session, evidence, {
+          claims: { 'tee-pubkey': key },
+        });
         if (verdict.state !== 'affirming' && verdict.state !== 'warning') {
           throw new VerifierError('result-refused', `The evidence is ${verdict.state}.`, {
             failed: verdict.failed,

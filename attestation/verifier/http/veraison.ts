@@ -25,12 +25,12 @@ const NonceQuery = Type.Object({
 });
 
 /** A session as the API shows it; the evidence comes back as it was sent. */
-function document(session: Session, mediaType: string): string {
+function document(session: Session, mediaTypes: readonly string[]): string {
   const detail = session.detail as { evidence?: { type: string; value: string } };
   return JSON.stringify({
     nonce: toBase64Url(session.nonce),
     expiry: session.expires_at.toISOString(),
-    accept: [mediaType],
+    accept: mediaTypes,
     status: session.status,
     ...(detail.evidence !== undefined && { evidence: detail.evidence }),
     ...(session.result !== null && { result: session.result }),
@@ -52,8 +52,8 @@ function nonceOf(query: { nonceSize?: string; nonce?: string }): Uint8Array {
 }
 
 export function veraisonRoutes(app: App, service: Service): void {
-  const { mediaType, sessions } = service;
-  app.addContentTypeParser(mediaType, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  const { mediaTypes, sessions } = service;
+  app.addContentTypeParser([...mediaTypes], { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
   app.post(
     `${PREFIX}/newSession`,
@@ -64,7 +64,7 @@ export function veraisonRoutes(app: App, service: Service): void {
     async (request, reply) => {
       const session = await sessions.open(request.caller.tenant, DOOR, nonceOf(request.query));
       const location = `${PREFIX}/session/${session.id}`;
-      return reply.code(201).header('location', location).type(SESSION_TYPE).send(document(session, mediaType));
+      return reply.code(201).header('location', location).type(SESSION_TYPE).send(document(session, mediaTypes));
     },
   );
 
@@ -78,12 +78,12 @@ export function veraisonRoutes(app: App, service: Service): void {
       const type = request.headers['content-type'] ?? '';
       if (!Buffer.isBuffer(request.body)) {
         throw new VerifierError('media-type-unsupported', `Evidence of type ${type} is not understood here.`, {
-          remedy: `Send ${mediaType}.`,
+          remedy: `Send ${mediaTypes.join(' or ')}.`,
         });
       }
       const { caller } = request;
       const session = await sessions.take(caller.tenant, DOOR, request.params.id);
-      const detail = { evidence: { type: mediaType, value: request.body.toString('base64') } };
+      const detail = { evidence: { type, value: request.body.toString('base64') } };
       let result: string;
       try {
         ({ result } = await service.attestations.appraise(caller, session, request.body));
@@ -92,7 +92,7 @@ export function veraisonRoutes(app: App, service: Service): void {
         throw error;
       }
       await sessions.conclude(session.id, { status: 'complete', result, detail });
-      return reply.type(SESSION_TYPE).send(document({ ...session, status: 'complete', result, detail }, mediaType));
+      return reply.type(SESSION_TYPE).send(document({ ...session, status: 'complete', result, detail }, mediaTypes));
     },
   );
 
@@ -101,7 +101,7 @@ export function veraisonRoutes(app: App, service: Service): void {
     { config: { roles: ['attester'] }, schema: { summary: 'A session', tags: TAGS, params: Id } },
     async (request, reply) => {
       const session = await sessions.get(request.caller.tenant, DOOR, request.params.id);
-      return reply.type(SESSION_TYPE).send(document(session, mediaType));
+      return reply.type(SESSION_TYPE).send(document(session, mediaTypes));
     },
   );
 
@@ -121,7 +121,7 @@ export function veraisonRoutes(app: App, service: Service): void {
       const [key] = (await service.keys.jwks()).keys;
       const discovery = {
         'ear-verification-key': key,
-        'media-types': [mediaType],
+        'media-types': mediaTypes,
         version: VERSION,
         'service-state': service.draining ? 'TERMINATING' : 'READY',
         'api-endpoints': { newChallengeResponseSession: `${PREFIX}/newSession` },
