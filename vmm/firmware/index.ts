@@ -1,3 +1,5 @@
+export { type FirmwareFile, firmwareFiles } from './fw-cfg.ts';
+export { fetchIpxe, fetchSeaBios, type SeaBiosMachine, seaBiosMachine } from './seabios.ts';
 export {
   FirmwareError,
   type LogEntry,

@@ -87,9 +87,6 @@ export const REGS_RIP_AT = 128;
 export const SREGS_SIZE = 312;
 export const VCPU_EVENTS_SIZE = 64;
 
-export const INT3 = 0xcc;
-export const BREAKPOINT_VECTOR = 3;
-
 /** struct kvm_regs of the entry state. */
 export function entryRegisters(entry: { eip: number; eax?: number; ebx?: number; esi?: number }): Uint8Array {
   const regs = new Uint8Array(REGS_SIZE);

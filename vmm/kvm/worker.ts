@@ -9,7 +9,8 @@ import type { VmStop } from '../engine.ts';
 import type { V86Cpu } from '../v86/cpu.ts';
 import type { DeviceFactory, DeviceHost } from '../v86/device.ts';
 import { registerHypercallPort } from '../v86/hypercall-port.ts';
-import { BREAKPOINT_VECTOR, EXIT, INT3, IO_OUT, KVM, REGS_RIP_AT, REGS_SIZE, RUN, VCPU_EVENTS_SIZE } from './abi.ts';
+import { EXIT, IO_OUT, KVM, RUN } from './abi.ts';
+import { assistEmulator } from './assist.ts';
 import { Bus } from './bus.ts';
 import { EAGAIN, EINTR, loadLibc } from './libc.ts';
 import { CONSOLE_WINDOW, CONTROL, type HostMessage, type WorkerConfig, type WorkerMessage } from './protocol.ts';
@@ -173,34 +174,15 @@ function serveMmio(): void {
   else bus.load(address, data);
 }
 
-/** KVM gives the instruction that it cannot emulate, where there is one. */
-function describeInternalError(): string {
-  const suberror = run.getUint32(RUN.DETAIL, true);
-  const size = Math.min(run.getUint8(RUN.ERROR_INSTRUCTION_SIZE), 15);
-  const given = run.getUint32(RUN.ERROR_WORDS, true) > 1 && size > 0;
-  const bytes = runBytes.subarray(RUN.ERROR_INSTRUCTION_SIZE + 1, RUN.ERROR_INSTRUCTION_SIZE + 1 + size);
-  const instruction = given ? `, instruction ${Buffer.from(bytes).toString('hex')}` : '';
-  return `KVM could not go on (suberror ${suberror}${instruction})`;
+/** The instruction that KVM could not emulate, where it gives one. */
+function failedInstruction(): Uint8Array {
+  const size = run.getUint32(RUN.ERROR_WORDS, true) > 1 ? Math.min(run.getUint8(RUN.ERROR_INSTRUCTION_SIZE), 15) : 0;
+  return runBytes.subarray(RUN.ERROR_INSTRUCTION_SIZE + 1, RUN.ERROR_INSTRUCTION_SIZE + 1 + size);
 }
 
-/**
- * A host that is itself virtual may have to emulate a guest's kernel code, and KVM's emulator knows no INT3, which
- * kernels execute when they start. Then we do what the processor would. False when this is not the case.
- */
-function raiseBreakpoint(): boolean {
-  const given = run.getUint32(RUN.ERROR_WORDS, true) > 1 && run.getUint8(RUN.ERROR_INSTRUCTION_SIZE) > 0;
-  if (!given || run.getUint8(RUN.ERROR_INSTRUCTION_SIZE + 1) !== INT3) return false;
-  const registers = new Uint8Array(REGS_SIZE);
-  const events = new Uint8Array(VCPU_EVENTS_SIZE);
-  if (libc.ioctl(config.vcpuFd, KVM.GET_REGS, registers) < 0) return false;
-  if (libc.ioctl(config.vcpuFd, KVM.GET_VCPU_EVENTS, events) < 0) return false;
-  const view = new DataView(registers.buffer);
-  view.setBigUint64(REGS_RIP_AT, view.getBigUint64(REGS_RIP_AT, true) + 1n, true);
-  events.set([1, BREAKPOINT_VECTOR, 0, 0], 0); // injected, vector, no error code, not pending
-  return (
-    libc.ioctl(config.vcpuFd, KVM.SET_REGS, registers) === 0 &&
-    libc.ioctl(config.vcpuFd, KVM.SET_VCPU_EVENTS, events) === 0
-  );
+function describeInternalError(): string {
+  const instruction = Buffer.from(failedInstruction()).toString('hex');
+  return `KVM could not go on (suberror ${run.getUint32(RUN.DETAIL, true)}, instruction ${instruction || 'unknown'})`;
 }
 
 function serveExit(): void {
@@ -223,7 +205,7 @@ function serveExit(): void {
       crash(`the processor refused the guest state (0x${run.getBigUint64(RUN.DETAIL, true).toString(16)})`);
       return;
     case EXIT.INTERNAL_ERROR:
-      if (!raiseBreakpoint()) crash(describeInternalError());
+      if (!assistEmulator(libc, config.vcpuFd, failedInstruction())) crash(describeInternalError());
       return;
     case EXIT.SYSTEM_EVENT:
       stop(run.getUint32(RUN.DETAIL, true) === 2 ? 'reset' : 'halt');

@@ -273,11 +273,15 @@ export class TpmTis implements TpmRegisters {
     if (value & STS3.RESET_ESTABLISHMENT) this.#tpm.resetEstablished(locality);
   }
 
-  /** Idle becomes Ready; everything else is given up and becomes Idle. */
+  /**
+   * What was under way is given up, and the TPM becomes Ready. The profile lets it pass through Idle unseen, and
+   * firmware counts on that: it writes commandReady once after a response and waits for Ready. Only a command that
+   * still runs keeps it in Idle.
+   */
   #commandReady(): void {
     if (this.#state === 'ready') return;
     if (this.#state !== 'idle') this.#abort();
-    else if (this.#running) this.#readyWanted = true;
+    if (this.#running) this.#readyWanted = true;
     else this.#state = 'ready';
   }
 

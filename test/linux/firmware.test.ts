@@ -1,0 +1,102 @@
+/**
+ * Unmodified SeaBIOS with our ACPI tables and TPM, and another vendor's loader behind it. Run by `npm run test:linux`.
+ */
+import { spawnSync } from 'node:child_process';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { createV86Engine, fetchIpxe, fetchSeaBios, seaBiosMachine, tpmDevice, type Vm } from 'nexus-tcb/vmm';
+import { expect, it } from 'vitest';
+import { parseEventLog } from '../../attestation/eventlog/format.ts';
+import { replayLog } from '../../attestation/eventlog/replay.ts';
+import { GuestShell } from '../support/guest-shell.ts';
+import { hasSwtpm } from '../support/swtpm.ts';
+import { swtpmDevice } from '../support/swtpm-device.ts';
+
+const skip =
+  process.env.NEXUS_TEST_LINUX !== '1'
+    ? 'run by npm run test:linux'
+    : spawnSync('apt-get', ['--version']).error !== undefined
+      ? 'apt-get is not here: SeaBIOS and iPXE come from the distribution'
+      : !hasSwtpm
+        ? 'swtpm is not here: apt-get install swtpm'
+        : undefined;
+
+const CACHE = process.env.NEXUS_CACHE ?? join(homedir(), '.cache', 'nexus', 'linux');
+const SHA256 = 0x000b;
+const MEMORY = 64 << 20;
+
+/** The event log, found as an operating system finds it: through the TPM2 table in memory. */
+async function eventLog(vm: Vm): Promise<Uint8Array> {
+  const memory = Buffer.from(await vm.readMemory(0, MEMORY));
+  // The log's address and size come last in the 76-byte table.
+  for (let at = memory.indexOf('TPM2'); at >= 0; at = memory.indexOf('TPM2', at + 1)) {
+    if (memory.readUInt32LE(at + 4) !== 76) continue;
+    const [size, address] = [memory.readUInt32LE(at + 64), memory.readUInt32LE(at + 68)];
+    if (address === 0 || address + size > MEMORY) continue;
+    const area = memory.subarray(address, address + size);
+    return Uint8Array.from(area.subarray(0, usedLength(area)));
+  }
+  throw new Error('no TPM2 table in memory');
+}
+
+/** The log ends where an event would be all zero. */
+function usedLength(area: Buffer): number {
+  for (let end = area.length; end > 0; end--) if (area[end - 1] !== 0) return paddedToEvent(area, end);
+  return 0;
+}
+
+/** Trailing zero bytes may belong to the last event's data: take the shortest length that parses. */
+function paddedToEvent(area: Buffer, end: number): number {
+  for (let length = end; length < end + 64; length++) {
+    try {
+      parseEventLog(area.subarray(0, length));
+      return length;
+    } catch {
+      // One byte more.
+    }
+  }
+  throw new Error('the event log does not parse');
+}
+
+it.skipIf(skip !== undefined)(
+  `SeaBIOS measures into our TPM, its log replays to the PCRs, and iPXE runs behind it${skip ? ` (skipped: ${skip})` : ''}`,
+  async () => {
+    const engine = await createV86Engine();
+    const tpm = await swtpmDevice();
+    try {
+      const machine = seaBiosMachine({ bios: await fetchSeaBios(CACHE), tpm: true });
+      const shell = new GuestShell();
+      tpm.powerOn();
+      const vm = await engine.create({
+        name: 'firmware',
+        memoryBytes: MEMORY,
+        ...machine,
+        cdrom: await fetchIpxe(CACHE),
+        devices: [...machine.devices, tpmDevice('tis', tpm)],
+        onHypercall: () => ({ result: 0 }),
+        onConsole: shell.hear,
+        onExit: (exit) => shell.end(exit.kind),
+      });
+      await vm.start();
+      await shell.waitFor(/SeaBIOS/);
+      await shell.waitFor(/Booting from DVD\/CD/);
+      await shell.waitFor(/iPXE.*Open Source Network Boot Firmware/s);
+      await vm.pause();
+      const log = parseEventLog(await eventLog(vm));
+      expect(log.events.length).toBeGreaterThanOrEqual(13);
+      const replay = replayLog(log, SHA256);
+      for (const pcr of [0, 1, 2, 3, 4, 5, 6, 7]) {
+        // TPM2_PCR_Read of one SHA-256 register.
+        const select = [0, 1, 2].map((byte) => (Math.floor(pcr / 8) === byte ? 1 << (pcr % 8) : 0));
+        const read = Uint8Array.of(0x80, 1, 0, 0, 0, 20, 0, 0, 1, 0x7e, 0, 0, 0, 1, 0, SHA256, 3, ...select);
+        const value = (await tpm.execute(read)).slice(-32);
+        expect(Buffer.from(value).toString('hex'), `PCR ${pcr}`).toBe(Buffer.from(replay[pcr] ?? []).toString('hex'));
+      }
+      await vm.stop();
+    } finally {
+      await engine.close();
+      await tpm.close();
+    }
+  },
+  120_000,
+);
