@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CALLS } from '../nexus/core/calls.ts';
+import * as core from '../nexus/core/constants.ts';
 import {
   RELAY,
   SEAL_FLAG_ROLLBACK,
@@ -52,6 +53,16 @@ const GROUPS: readonly Group[] = [
     'Calls of the core (nexus/core/calls.ts)',
     'NEXUS_CALL_',
     Object.fromEntries(Object.entries(CALLS).map(([name, { number }]) => [name, number])),
+  ],
+  [
+    'Refusals of the core (nexus/core/constants.ts)',
+    'NEXUS_CORE_',
+    Object.fromEntries(
+      Object.entries(core)
+        .filter(([name]) => name.startsWith('E_'))
+        .map(([name, value]): [string, number] => [name, value - ERROR_BASE])
+        .sort(([, a], [, b]) => a - b),
+    ),
   ],
   ['Services (nexus/services/abi.ts)', 'NEXUS_SERVICE_', SERVICE],
   ['Operations of SERVICE_RELAY', 'NEXUS_RELAY_', RELAY],

@@ -57,6 +57,22 @@
 #define NEXUS_CALL_COUNTER_INCREMENT 0x62U
 #define NEXUS_CALL_BOOT_LOCK 0x63U
 
+/* Refusals of the core (nexus/core/constants.ts). */
+#define NEXUS_CORE_E_RANGE 0x1U
+#define NEXUS_CORE_E_DENIED 0x2U
+#define NEXUS_CORE_E_STATE 0x3U
+#define NEXUS_CORE_E_BUSY 0x4U
+#define NEXUS_CORE_E_CALLER 0x5U
+#define NEXUS_CORE_E_OWNER 0x6U
+#define NEXUS_CORE_E_MAPPED 0x7U
+#define NEXUS_CORE_E_UNMAPPED 0x8U
+#define NEXUS_CORE_E_PERMISSION 0x9U
+#define NEXUS_CORE_E_GRANT 0xaU
+#define NEXUS_CORE_E_CLOSED 0xbU
+#define NEXUS_CORE_E_EXHAUSTED 0xcU
+#define NEXUS_CORE_E_LOCKED 0xdU
+#define NEXUS_CORE_E_UNKNOWN 0xeU
+
 /* Services (nexus/services/abi.ts). */
 #define NEXUS_SERVICE_REPORT 0x100U
 #define NEXUS_SERVICE_SEAL 0x101U

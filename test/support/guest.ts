@@ -1,6 +1,14 @@
 /** Runs a guest program to its end against a nexus made of plain functions, and collects what it reported. */
 import { readFile } from 'node:fs/promises';
-import { type Engine, ERROR_BASE, type HypercallReply, loadMultiboot, SERVICE_BASE, type VmExit } from 'nexus-tcb/vmm';
+import {
+  type Engine,
+  ERROR_BASE,
+  type Hypercall,
+  type HypercallReply,
+  loadMultiboot,
+  SERVICE_BASE,
+  type VmExit,
+} from 'nexus-tcb/vmm';
 import { buildGuests, type GuestName } from '../../guests/build.ts';
 import { parseRequest, type RelayRequest, ServiceError, type ServiceRequest } from '../../nexus/services/requests.ts';
 
@@ -22,6 +30,8 @@ export async function runGuest(
   mode: string,
   services: Services,
   root: Root,
+  /** Calls of the core; refused where absent. */
+  core: (call: number, args: readonly number[]) => number = () => ERROR_BASE + 1,
 ): Promise<GuestRun> {
   const { segments, entry } = loadMultiboot(await readFile((await buildGuests())[guest]), guest, MEMORY);
   const results: string[] = [];
@@ -33,8 +43,8 @@ export async function runGuest(
     results.push(request.relay.line);
     return new Uint8Array();
   };
-  const onHypercall = ({ call, input }: { call: number; input: Uint8Array }): HypercallReply => {
-    if (call < SERVICE_BASE) return { result: ERROR_BASE + 1 };
+  const onHypercall = ({ call, args, input }: Hypercall): HypercallReply => {
+    if (call < SERVICE_BASE) return { result: core(call, args) };
     try {
       const output = answer(parseRequest(call, input));
       return { result: output.length, output };
