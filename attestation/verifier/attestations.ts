@@ -3,6 +3,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 import { sha256 } from '../broker/kek.ts';
 import { appendAudit } from './audit.ts';
 import type { Challenge, Challenges } from './challenges.ts';
+import { recordChanges } from './changes.ts';
 import { Batcher } from './database/batcher.ts';
 import type { Database } from './database/open.ts';
 import { VerifierError } from './errors.ts';
@@ -185,6 +186,11 @@ async function recordOutcomes(options: AttestationsOptions, outcomes: readonly O
         subject: result.platform,
         detail: { state: result.state, failed: result.failed },
       })),
+    );
+    await recordChanges(
+      tx,
+      clock(),
+      outcomes.map(({ result }) => result),
     );
     await tx
       .insertInto('verdict')

@@ -10,6 +10,7 @@ import type { Platforms } from './platforms.ts';
 import type { References } from './references.ts';
 import type { Sessions } from './sessions.ts';
 import type { SigningKeys } from './signing-keys.ts';
+import type { Webhooks } from './webhooks.ts';
 
 /** Purpose of the challenges of our own API. */
 export const OWN_CHALLENGE = 'v1';
@@ -28,6 +29,7 @@ export interface Service {
   readonly attestations: Attestations;
   readonly resources: Resources;
   readonly releases: Releases;
+  readonly webhooks: Webhooks;
   readonly metrics: Metrics;
   /** True from the moment a shutdown was asked for: readiness fails, open requests finish. */
   readonly draining: boolean;

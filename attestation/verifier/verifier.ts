@@ -8,6 +8,7 @@ import { Releases } from '../broker/releases.ts';
 import { Resources } from '../broker/resources.ts';
 import { Attestations } from './attestations.ts';
 import { Challenges } from './challenges.ts';
+import { expireVerdicts } from './changes.ts';
 import { type Database, type DatabaseLocation, openDatabase } from './database/open.ts';
 import { Manufacturers } from './ek-certificates.ts';
 import { Enrolment } from './enrolment.ts';
@@ -17,6 +18,7 @@ import { buildApp, type TlsOptions } from './http/app.ts';
 import { Authentication, type CertificateRule, DEFAULT_TENANT, type OidcProvider } from './http/authentication.ts';
 import { createMetrics } from './http/metrics.ts';
 import type { RateLimit } from './http/rate-limit.ts';
+import { type Job, Jobs } from './jobs.ts';
 import { Platforms } from './platforms.ts';
 import { References } from './references.ts';
 import type { Service } from './service.ts';
@@ -24,6 +26,7 @@ import { Sessions } from './sessions.ts';
 import { SigningKeys } from './signing-keys.ts';
 import { createToken, type Role } from './tokens.ts';
 import { VERSION } from './version.ts';
+import { Webhooks } from './webhooks.ts';
 
 export interface VerifierOptions {
   readonly database: DatabaseLocation;
@@ -50,6 +53,8 @@ export interface VerifierOptions {
   readonly certificates?: readonly CertificateRule[];
   /** Identity providers whose tokens are accepted. */
   readonly oidc?: readonly OidcProvider[];
+  /** Run jobs (expiry, webhooks, cleaning) while listening. Default true. */
+  readonly jobs?: boolean;
   /** Default: the evidence of nexus hosts, docs/evidence.md. */
   readonly formats?: readonly EvidenceFormat[];
   readonly clock?: () => Date;
@@ -94,6 +99,25 @@ async function openKek(db: Database, source: KekSource): Promise<KeyEncryptionKe
     });
   }
   return kek;
+}
+
+const CLEANING_SECONDS = 60;
+const EXPIRY_SECONDS = 5;
+
+/** What is done at intervals, by whichever replica comes first. */
+function jobsOf({ db, clock, challenges, sessions, webhooks }: Service): Job[] {
+  return [
+    { name: 'deliver-webhooks', everySeconds: 1, run: () => webhooks.deliver() },
+    { name: 'expire-verdicts', everySeconds: EXPIRY_SECONDS, run: () => expireVerdicts(db, clock()) },
+    {
+      name: 'clean',
+      everySeconds: CLEANING_SECONDS,
+      async run() {
+        await challenges.purge();
+        await sessions.purge();
+      },
+    },
+  ];
 }
 
 /** Reference values are good if one of the formats takes them; what all say otherwise is the error. */
@@ -152,6 +176,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       metrics,
     });
     const resources = new Resources(db, kek, clock);
+    const webhooks = new Webhooks(db, kek, clock);
     let draining = false;
     const service: Service = {
       db,
@@ -166,6 +191,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       enrolment: new Enrolment(db, clock, manufacturers, challengeSeconds),
       references: new References(db, clock, (body) => parseReference(formats, body)),
       releases: new Releases(db, clock, resources, attestations),
+      webhooks,
       metrics,
       get draining() {
         return draining;
@@ -184,13 +210,24 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
         certificates: options.certificates ?? [],
       }),
     });
+    const jobs = new Jobs(db, jobsOf(service), (name, error) =>
+      app.log.error({ err: error, job: name }, 'a job failed'),
+    );
+    let working = false;
     return {
       service,
-      listen: ({ host = '127.0.0.1', port = 0 } = {}) => app.listen({ host, port }),
+      async listen({ host = '127.0.0.1', port = 0 } = {}) {
+        if (options.jobs !== false) {
+          await jobs.start();
+          working = true;
+        }
+        return app.listen({ host, port });
+      },
       createToken: (name, roles) => createToken(db, clock(), 'operator', { tenant: DEFAULT_TENANT, name, roles }),
       async close() {
         draining = true;
         await app.close();
+        if (working) await jobs.stop();
         await db.destroy();
       },
     };

@@ -61,5 +61,20 @@ const first: Migration = {
   },
 };
 
+const continuous: Migration = {
+  async up(db: Database) {
+    const statements = [
+      sql`create table event (
+        id bigint generated always as identity primary key, tenant text not null, platform text not null,
+        before text not null, state text not null, failed jsonb not null, at timestamptz not null)`,
+      sql`create table webhook (
+        id text primary key, tenant text not null, url text not null, wrapped_secret bytea not null,
+        delivered bigint not null, attempts integer not null, next_attempt_at timestamptz not null,
+        created_at timestamptz not null)`,
+    ];
+    for (const statement of statements) await statement.execute(db);
+  },
+};
+
 /** In the order of their names. */
-export const MIGRATIONS: Readonly<Record<string, Migration>> = { '0001_first': first };
+export const MIGRATIONS: Readonly<Record<string, Migration>> = { '0001_first': first, '0002_continuous': continuous };

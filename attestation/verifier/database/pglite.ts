@@ -60,9 +60,11 @@ export function pglitePool(database: PGlite): PostgresPool {
       return {
         // Kysely declares a cursor overload too; it is used only where a cursor is configured, and none is.
         query: (async (text: string, parameters: readonly unknown[]) => {
-          const result = await database.query(text, [...parameters]);
+          // Without parameters there may be several statements, as in pg's simple protocol.
+          const result =
+            parameters.length === 0 ? (await database.exec(text)).at(-1) : await database.query(text, [...parameters]);
           const command = COMMAND_WITH_ROWS.exec(text)?.[1]?.toUpperCase() ?? 'SELECT';
-          return { command, rowCount: result.affectedRows ?? result.rows.length, rows: result.rows };
+          return { command, rowCount: result?.affectedRows ?? 0, rows: result?.rows ?? [] };
         }) as PostgresPoolClient['query'],
         release,
       };

@@ -1,5 +1,5 @@
 /** The verifier's tables as Kysely sees them. `migrations.ts` creates them; nothing else writes DDL. */
-import type { ColumnType, JSONColumnType } from 'kysely';
+import type { ColumnType, Generated, JSONColumnType } from 'kysely';
 
 /** `bytea`: a Buffer from `pg`, a Uint8Array from PGlite. */
 type Bytes = Uint8Array;
@@ -155,6 +155,30 @@ export interface VerdictTable {
   changed_at: Time;
 }
 
+/** A change of a platform's state, in the order in which they were committed. */
+export interface EventTable {
+  id: Generated<number>;
+  tenant: string;
+  platform: string;
+  before: string;
+  state: string;
+  failed: JSONColumnType<string[]>;
+  at: Time;
+}
+
+export interface WebhookTable {
+  id: string;
+  tenant: string;
+  url: string;
+  wrapped_secret: Bytes;
+  /** Id of the last event that was delivered. */
+  delivered: number;
+  /** Failed attempts at the next one. */
+  attempts: number;
+  next_attempt_at: Time;
+  created_at: Time;
+}
+
 export interface SettingTable {
   name: string;
   value: JSONColumnType<object>;
@@ -173,5 +197,7 @@ export interface Schema {
   audit: AuditTable;
   audit_head: AuditHeadTable;
   verdict: VerdictTable;
+  event: EventTable;
+  webhook: WebhookTable;
   setting: SettingTable;
 }

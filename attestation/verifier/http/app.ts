@@ -10,6 +10,7 @@ import { administrationRoutes } from './administration.ts';
 import { attestationRoutes } from './attestation.ts';
 import type { Authentication } from './authentication.ts';
 import { brokerRoutes } from './broker.ts';
+import { continuousRoutes } from './continuous.ts';
 import { enrolmentRoutes } from './enrolment.ts';
 import { kbsRoutes } from './kbs.ts';
 import { operationsRoutes } from './operations.ts';
@@ -142,6 +143,7 @@ export async function buildApp(service: Service, options: HttpOptions): Promise<
   attestationRoutes(app, service);
   brokerRoutes(app, service);
   administrationRoutes(app, service);
+  continuousRoutes(app, service);
   veraisonRoutes(app, service);
   kbsRoutes(app, service);
   return app as unknown as FastifyInstance;
