@@ -4,6 +4,7 @@ import type { Context, RecordName } from './commands/context.ts';
 import { dispatch, errorResponse } from './commands/dispatch.ts';
 import { isNvHandle } from './commands/handles.ts';
 import { allCommands } from './commands/index.ts';
+import { defaultCrypto } from './crypto/default.ts';
 import { HmacDrbg } from './crypto/drbg.ts';
 import type { CryptoProvider, HashState } from './crypto/provider.ts';
 import type { Locality, TpmDevice } from './device.ts';
@@ -34,12 +35,6 @@ export interface TpmOptions {
 const commands: ReadonlyMap<number, AnyCommand> = new Map(
   allCommands.map((command) => [command.code, command as unknown as AnyCommand]), // handlers differ in argument types
 );
-
-async function defaultCrypto(): Promise<CryptoProvider> {
-  if (typeof process === 'object' && process.versions?.node !== undefined)
-    return new (await import('./crypto/node.ts')).NodeCrypto();
-  return new (await import('./crypto/noble.ts')).NobleCrypto();
-}
 
 /** A TPM 2.0. Make one with `Tpm.create`; it is powered off until `powerOn`. */
 export class Tpm implements TpmDevice {
@@ -94,6 +89,7 @@ export class Tpm implements TpmDevice {
       startupLocality: 0,
       savedState: undefined,
       hCrtm: undefined,
+      objectContexts: 0n,
       command: commands.values().next().value!, // there are commands
       sessions: [],
       parameters: new Uint8Array(0),

@@ -45,8 +45,8 @@ interface Field {
 }
 
 /** A declared command with its handler. */
-export interface Command<H extends Handles, P extends Fields, RH extends Fields, R extends Fields> {
-  readonly code: number;
+export interface Command<C extends number, H extends Handles, P extends Fields, RH extends Fields, R extends Fields> {
+  readonly code: C;
   readonly name: string;
   readonly handles: H;
   readonly params: P;
@@ -70,7 +70,7 @@ export interface Command<H extends Handles, P extends Fields, RH extends Fields,
   run(context: Context, args: Arguments<H, P>): InferFields<RH> & InferFields<R>;
 }
 
-export type AnyCommand = Command<Handles, Fields, Fields, Fields>;
+export type AnyCommand = Command<number, Handles, Fields, Fields, Fields>;
 
 const names = new Map<number, string>(Object.entries(TPM_CC).map(([name, code]) => [code, name]));
 
@@ -80,18 +80,19 @@ const isTpm2b = (field: Field | undefined): boolean =>
 
 /** Declare a command: the specification's table, then its detailed actions. */
 export function command<
+  const C extends number,
   H extends Handles = Record<never, never>,
   P extends Fields = Record<never, never>,
   RH extends Fields = Record<never, never>,
   R extends Fields = Record<never, never>,
 >(
-  code: number,
+  code: C,
   declaration: Declaration<H, P, RH, R>,
   run: (
     context: Context,
     args: Arguments<H, P>,
   ) => keyof (RH & R) extends never ? void : InferFields<RH> & InferFields<R>,
-): Command<H, P, RH, R> {
+): Command<C, H, P, RH, R> {
   const handles = declaration.handles ?? ({} as H);
   const params = declaration.params ?? ({} as P);
   const responseHandles = declaration.responseHandles ?? ({} as RH);
@@ -127,6 +128,6 @@ export function command<
     sessions: declaration.sessions !== false,
     beforeStartup: declaration.beforeStartup === true,
     nv: declaration.nv === true,
-    run: run as Command<H, P, RH, R>['run'], // void where there is no response
+    run: run as Command<C, H, P, RH, R>['run'], // void where there is no response
   };
 }

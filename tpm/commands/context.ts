@@ -48,6 +48,8 @@ export interface Context {
   savedState: Uint8Array | undefined;
   /** Digests of a _TPM_Hash_Start/End sequence before start-up. */
   hCrtm: readonly { readonly alg: number; readonly digest: Uint8Array }[] | undefined;
+  /** Object contexts saved so far: the sequence number of the next one. */
+  objectContexts: bigint;
   command: AnyCommand;
   /** Sessions of the running command, in order; empty without an authorisation area. */
   sessions: readonly UsedSession[];

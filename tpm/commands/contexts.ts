@@ -1,0 +1,209 @@
+/** Context management. Part 3, section 28; Part 1, section 30. */
+import { concat, equalSecret, u32be, u64be } from '../crypto/bytes.ts';
+import { KDFa } from '../crypto/kdf.ts';
+import type { Sequence } from '../state/objects.ts';
+import { OBJECT, objectOf } from '../state/persist.ts';
+import { SESSION } from '../state/session-record.ts';
+import type { Session } from '../state/sessions.ts';
+import {
+  decode,
+  encode,
+  list,
+  Reader,
+  struct,
+  TPM_ALG,
+  TPM_CC,
+  TPM_HANDLE,
+  TPM_HT,
+  TPM_RC,
+  TPM_RH,
+  TPM2B_DIGEST,
+  TPMS_CONTEXT,
+  TpmError,
+  u32,
+} from '../structures/index.ts';
+import { auth, command } from './command.ts';
+import { type Context, objectRecord } from './context.ts';
+import { isSessionHandle, TPMI_DH_CONTEXT, TPMI_DH_OBJECT, TPMI_RH_PROVISION } from './handles.ts';
+
+const KEY_BITS = 256;
+const OBJECT_HANDLE = 0x80000000;
+const SEQUENCE_HANDLE = 0x80000001;
+const STCLEAR_HANDLE = 0x80000002;
+/** Sequences cannot leave as bytes (a hash in progress has no portable form): the blob is a claim on this table. */
+const MAX_SAVED_SEQUENCES = 64;
+const savedSequences = new WeakMap<object, Map<bigint, Sequence>>();
+const SEQUENCE = struct({ ids: list(u32, 2, 2) });
+
+function sequencesOf(tpm: Context): Map<bigint, Sequence> {
+  let saved = savedSequences.get(tpm.state);
+  if (saved === undefined) {
+    saved = new Map();
+    savedSequences.set(tpm.state, saved);
+  }
+  return saved;
+}
+
+/** The keys of context protection: bound to the hierarchy's proof, the resets since manufacture and the sequence. */
+function keys(tpm: Context, sequence: bigint, handle: number, hierarchy: number): { key: Uint8Array; mac: Uint8Array } {
+  const { state, crypto } = tpm;
+  const proof = (state.hierarchy(hierarchy) ?? state.hierarchies[TPM_RH.NULL]).proof;
+  const bound = concat(u64be(state.totalResetCount), u32be(state.clearCount), u32be(hierarchy));
+  // Objects with stClear die at TPM Restart too.
+  const restart = handle === STCLEAR_HANDLE ? u32be(state.restartCount) : new Uint8Array(0);
+  const context = concat(u64be(sequence), u32be(handle), bound, restart);
+  const material = KDFa(
+    crypto,
+    TPM_ALG.SHA256,
+    concat(proof, state.contextKey),
+    'CONTEXT',
+    context,
+    new Uint8Array(0),
+    KEY_BITS * 2,
+  );
+  return { key: material.subarray(0, 32), mac: material.subarray(32) };
+}
+
+function seal(tpm: Context, sequence: bigint, handle: number, hierarchy: number, data: Uint8Array): Uint8Array {
+  const { key, mac } = keys(tpm, sequence, handle, hierarchy);
+  const encrypted = tpm.crypto.aes('cfb', true, key, u128(sequence), data);
+  return concat(encode(TPM2B_DIGEST, tpm.crypto.hmac(TPM_ALG.SHA256, mac, encrypted)), encrypted);
+}
+
+function open(tpm: Context, sequence: bigint, handle: number, hierarchy: number, blob: Uint8Array): Uint8Array {
+  const { key, mac } = keys(tpm, sequence, handle, hierarchy);
+  const r = new Reader(blob);
+  const given = TPM2B_DIGEST.read(r);
+  const encrypted = r.bytes(r.remaining);
+  if (!equalSecret(given, tpm.crypto.hmac(TPM_ALG.SHA256, mac, encrypted))) throw new TpmError(TPM_RC.INTEGRITY);
+  return tpm.crypto.aes('cfb', false, key, u128(sequence), encrypted);
+}
+
+const u128 = (value: bigint): Uint8Array => concat(new Uint8Array(8), u64be(value));
+
+/** TPM2_ContextSave. A saved session is no longer loaded; an object stays. Part 3, section 28.2. */
+export const ContextSave = command(
+  TPM_CC.ContextSave,
+  { handles: { saveHandle: TPMI_DH_CONTEXT }, response: { context: TPMS_CONTEXT }, sessions: false },
+  (tpm, { saveHandle }) => {
+    const { sessions, objects } = tpm.state;
+    if (isSessionHandle(saveHandle)) {
+      const session = sessions.loaded.get(saveHandle)!; // resolved as loaded
+      const sequence = sessions.nextSequence();
+      const contextBlob = seal(tpm, sequence, saveHandle, TPM_RH.NULL, encode(SESSION, session));
+      sessions.contextCounter = sequence;
+      sessions.loaded.delete(saveHandle);
+      sessions.saved.set(saveHandle & 0xffffff, { handle: saveHandle, sequence });
+      return { context: { sequence, savedHandle: saveHandle, hierarchy: TPM_RH.NULL, contextBlob } };
+    }
+    const slot = objects.slots.get(saveHandle)!; // resolved as loaded
+    tpm.objectContexts++;
+    const sequence = tpm.objectContexts;
+    const { hierarchy } = slot;
+    if (slot.kind === 'sequence') {
+      const saved = sequencesOf(tpm);
+      saved.set(sequence, { ...slot, states: slot.states.map(({ alg, state }) => ({ alg, state: state.clone() })) });
+      if (saved.size > MAX_SAVED_SEQUENCES) saved.delete(saved.keys().next().value!); // not empty
+      const claim = encode(SEQUENCE, { ids: [Number(sequence >> 32n), Number(sequence & 0xffffffffn)] });
+      const contextBlob = seal(tpm, sequence, SEQUENCE_HANDLE, hierarchy, claim);
+      return { context: { sequence, savedHandle: SEQUENCE_HANDLE, hierarchy, contextBlob } };
+    }
+    const savedHandle = slot.stClear ? STCLEAR_HANDLE : OBJECT_HANDLE;
+    const contextBlob = seal(tpm, sequence, savedHandle, hierarchy, encode(OBJECT, slot));
+    return { context: { sequence, savedHandle, hierarchy, contextBlob } };
+  },
+);
+
+/** TPM2_ContextLoad. Part 3, section 28.3. */
+export const ContextLoad = command(
+  TPM_CC.ContextLoad,
+  { params: { context: TPMS_CONTEXT }, responseHandles: { loadedHandle: TPM_HANDLE }, sessions: false },
+  (tpm, { context }) => {
+    const { sequence, savedHandle, hierarchy, contextBlob } = context;
+    const { sessions, objects } = tpm.state;
+    const isObject = savedHandle >= OBJECT_HANDLE && savedHandle <= STCLEAR_HANDLE;
+    if (!isObject && !isSessionHandle(savedHandle)) throw new TpmError(TPM_RC.VALUE, 'context');
+    if (contextBlob.length === 0) throw new TpmError(TPM_RC.SIZE, 'context');
+    if (tpm.state.hierarchy(hierarchy) === undefined) throw new TpmError(TPM_RC.HIERARCHY, 'context');
+    let data: Uint8Array;
+    try {
+      data = open(tpm, sequence, savedHandle, hierarchy, contextBlob);
+    } catch (error) {
+      throw error instanceof TpmError ? new TpmError(TPM_RC.INTEGRITY, 'context') : error;
+    }
+    if (isSessionHandle(savedHandle)) {
+      const slot = savedHandle & 0xffffff;
+      const saved = sessions.saved.get(slot);
+      if (saved?.handle !== savedHandle || saved.sequence !== sequence) throw new TpmError(TPM_RC.HANDLE, 'context');
+      if (sessions.loadedAvailable <= 0) throw new TpmError(TPM_RC.SESSION_MEMORY);
+      sessions.saved.delete(slot);
+      sessions.loaded.set(savedHandle, decode(SESSION, data) as Session);
+      return { loadedHandle: savedHandle };
+    }
+    if (tpm.state.hierarchy(hierarchy)?.enabled === false) throw new TpmError(TPM_RC.HIERARCHY, 'context');
+    const handle = objects.freeHandle();
+    if (savedHandle === SEQUENCE_HANDLE) {
+      const saved = sequencesOf(tpm).get(sequence);
+      if (saved === undefined) throw new TpmError(TPM_RC.INTEGRITY, 'context');
+      objects.add({ ...saved, handle, states: saved.states.map(({ alg, state }) => ({ alg, state: state.clone() })) });
+    } else {
+      objects.add(objectOf(handle, decode(OBJECT, data)));
+    }
+    return { loadedHandle: handle };
+  },
+);
+
+/** TPM2_FlushContext: loaded objects, loaded or saved sessions. Part 3, section 28.4. */
+export const FlushContext = command(
+  TPM_CC.FlushContext,
+  { params: { flushHandle: TPM_HANDLE }, sessions: false },
+  (tpm, { flushHandle }) => {
+    const { sessions, objects } = tpm.state;
+    if (flushHandle >>> 24 === TPM_HT.TRANSIENT) {
+      if (!objects.slots.delete(flushHandle)) throw new TpmError(TPM_RC.HANDLE, 'flushHandle');
+    } else if (isSessionHandle(flushHandle)) {
+      if (!sessions.flush(flushHandle)) throw new TpmError(TPM_RC.HANDLE, 'flushHandle');
+    } else {
+      throw new TpmError(TPM_RC.VALUE, 'flushHandle');
+    }
+  },
+);
+
+const PLATFORM_PERSISTENT = 0x81800000;
+
+/** TPM2_EvictControl: make an object persistent, or remove it. Part 3, section 28.5. */
+export const EvictControl = command(
+  TPM_CC.EvictControl,
+  {
+    handles: { auth: auth(TPMI_RH_PROVISION, 'user'), objectHandle: TPMI_DH_OBJECT },
+    params: { persistentHandle: u32 },
+    nv: true,
+  },
+  (tpm, { auth: authority, objectHandle, persistentHandle }) => {
+    const { objects } = tpm.state;
+    if (persistentHandle >>> 24 !== TPM_HT.PERSISTENT) throw new TpmError(TPM_RC.VALUE, 'persistentHandle');
+    const { publicArea, handle, hierarchy } = objectHandle;
+    if (
+      objectHandle.external ||
+      objectHandle.stClear ||
+      objectHandle.sensitive === undefined ||
+      publicArea.nameAlg === TPM_ALG.NULL
+    )
+      throw new TpmError(TPM_RC.ATTRIBUTES, 'objectHandle');
+    const byPlatform = authority === TPM_RH.PLATFORM;
+    if (byPlatform ? hierarchy !== TPM_RH.PLATFORM : hierarchy !== TPM_RH.OWNER && hierarchy !== TPM_RH.ENDORSEMENT)
+      throw new TpmError(TPM_RC.HIERARCHY, 'objectHandle');
+    if (byPlatform !== persistentHandle >= PLATFORM_PERSISTENT) throw new TpmError(TPM_RC.RANGE, 'persistentHandle');
+    if (handle >>> 24 === TPM_HT.PERSISTENT) {
+      if (handle !== persistentHandle) throw new TpmError(TPM_RC.HANDLE, 'objectHandle');
+      objects.persistent.delete(handle);
+    } else {
+      if (objects.persistent.has(persistentHandle)) throw new TpmError(TPM_RC.NV_DEFINED);
+      if (objects.persistent.size >= tpm.profile.persistentObjects) throw new TpmError(TPM_RC.NV_SPACE);
+      objects.persistent.set(persistentHandle, { ...objectHandle, handle: persistentHandle });
+    }
+    tpm.markDurable(objectRecord(persistentHandle));
+  },
+);
+
+export const contextCommands = [ContextSave, ContextLoad, FlushContext, EvictControl];

@@ -1,0 +1,125 @@
+/** What a public area may look like. Part 1, section 27; Part 3, section 12.1; the reference's checks in their order. */
+import { has, type TpmObject } from '../state/objects.ts';
+import type { Profile } from '../state/profile.ts';
+import {
+  DIGEST_SIZE,
+  TPM_ALG,
+  TPM_RC,
+  TPMA_OBJECT,
+  type TPMT_PUBLIC_OR_NULL,
+  type TPMT_SYM_DEF_OBJECT,
+  TpmError,
+} from '../structures/index.ts';
+import { DEFAULT_EXPONENT } from './keys.ts';
+
+export interface Flags {
+  readonly sign: boolean;
+  readonly decrypt: boolean;
+  readonly restricted: boolean;
+}
+
+export function flagsOf({ objectAttributes }: { readonly objectAttributes: number }): Flags {
+  return {
+    sign: (objectAttributes & TPMA_OBJECT.sign) !== 0,
+    decrypt: (objectAttributes & TPMA_OBJECT.decrypt) !== 0,
+    restricted: (objectAttributes & TPMA_OBJECT.restricted) !== 0,
+  };
+}
+
+/** Attributes and scheme of a new or loaded object. `parent` is undefined for a primary object, 'external' for LoadExternal. */
+export function checkPublic(
+  profile: Profile,
+  area: TPMT_PUBLIC_OR_NULL,
+  parent: TpmObject | undefined | 'external',
+): void {
+  const attribute = (bit: number): boolean => (area.objectAttributes & bit) !== 0;
+  const { sign, decrypt, restricted } = flagsOf(area);
+  if (area.authPolicy.length !== 0 && area.authPolicy.length !== DIGEST_SIZE[area.nameAlg])
+    throw new TpmError(TPM_RC.SIZE);
+  const fixedTPM = attribute(TPMA_OBJECT.fixedTPM);
+  const fixedParent = attribute(TPMA_OBJECT.fixedParent);
+  if (parent !== 'external') {
+    const parentFixed = parent === undefined || has(parent, TPMA_OBJECT.fixedTPM);
+    if (fixedTPM !== (fixedParent && parentFixed)) throw new TpmError(TPM_RC.ATTRIBUTES);
+    if (fixedTPM && attribute(TPMA_OBJECT.encryptedDuplication)) throw new TpmError(TPM_RC.ATTRIBUTES);
+    if (parent !== undefined && !parentFixed) {
+      const inherited = has(parent, TPMA_OBJECT.encryptedDuplication);
+      if (inherited !== attribute(TPMA_OBJECT.encryptedDuplication)) throw new TpmError(TPM_RC.ATTRIBUTES);
+    }
+  }
+  if (restricted && sign === decrypt) throw new TpmError(TPM_RC.ATTRIBUTES);
+  if (attribute(TPMA_OBJECT.x509sign) && !sign) throw new TpmError(TPM_RC.ATTRIBUTES);
+  checkScheme(profile, area);
+}
+
+function checkScheme(profile: Profile, area: TPMT_PUBLIC_OR_NULL): void {
+  const flags = flagsOf(area);
+  switch (area.type) {
+    case TPM_ALG.SYMCIPHER: {
+      const { sym } = area.parameters;
+      if (sym.algorithm === TPM_ALG.NULL) throw new TpmError(TPM_RC.SYMMETRIC);
+      if (flags.restricted && sym.mode !== TPM_ALG.CFB) throw new TpmError(TPM_RC.MODE);
+      return;
+    }
+    case TPM_ALG.KEYEDHASH:
+      checkKeyedHash(area.parameters.scheme, flags);
+      return;
+    case TPM_ALG.RSA: {
+      const { scheme, symmetric, keyBits, exponent } = area.parameters;
+      checkAsymmetric(scheme.scheme, RSA_SIGN, RSA_DECRYPT, symmetric, flags, TPM_RC.SCHEME);
+      if (!profile.rsaKeyBits.includes(keyBits)) throw new TpmError(TPM_RC.VALUE);
+      if (exponent !== 0 && exponent !== DEFAULT_EXPONENT) throw new TpmError(TPM_RC.RANGE);
+      return;
+    }
+    case TPM_ALG.ECC: {
+      const { scheme, symmetric, curveID, kdf } = area.parameters;
+      if (!profile.eccCurves.includes(curveID)) throw new TpmError(TPM_RC.CURVE);
+      checkAsymmetric(scheme.scheme, ECC_SIGN, ECC_DECRYPT, symmetric, flags, TPM_RC.SCHEME);
+      if (kdf.scheme !== TPM_ALG.NULL) throw new TpmError(TPM_RC.KDF);
+      return;
+    }
+  }
+}
+
+const RSA_SIGN: ReadonlySet<number> = new Set([TPM_ALG.RSASSA, TPM_ALG.RSAPSS]);
+const RSA_DECRYPT: ReadonlySet<number> = new Set([TPM_ALG.RSAES, TPM_ALG.OAEP]);
+const ECC_SIGN: ReadonlySet<number> = new Set([TPM_ALG.ECDSA, TPM_ALG.ECDAA, TPM_ALG.ECSCHNORR]);
+const ECC_DECRYPT: ReadonlySet<number> = new Set([TPM_ALG.ECDH]);
+
+type KeyedHashScheme = Extract<TPMT_PUBLIC_OR_NULL, { type: typeof TPM_ALG.KEYEDHASH }>['parameters']['scheme'];
+
+function checkKeyedHash(scheme: KeyedHashScheme, { sign, decrypt, restricted }: Flags): void {
+  if (sign === decrypt) {
+    if (scheme.scheme !== TPM_ALG.NULL) throw new TpmError(TPM_RC.SCHEME);
+    return;
+  }
+  if (sign) {
+    if (scheme.scheme === TPM_ALG.XOR) throw new TpmError(TPM_RC.SCHEME);
+    if (scheme.scheme === TPM_ALG.NULL && restricted) throw new TpmError(TPM_RC.SCHEME);
+    return;
+  }
+  if (scheme.scheme === TPM_ALG.HMAC) throw new TpmError(TPM_RC.SCHEME);
+  if (restricted && scheme.scheme !== TPM_ALG.XOR) throw new TpmError(TPM_RC.SCHEME);
+}
+
+function checkAsymmetric(
+  scheme: number,
+  signSchemes: ReadonlySet<number>,
+  decryptSchemes: ReadonlySet<number>,
+  symmetric: TPMT_SYM_DEF_OBJECT,
+  { sign, decrypt, restricted }: Flags,
+  code: number,
+): void {
+  if (scheme === TPM_ALG.NULL) {
+    if (sign && restricted) throw new TpmError(code);
+  } else {
+    if (sign === decrypt || (sign && !signSchemes.has(scheme))) throw new TpmError(code);
+    if (decrypt && (restricted || !decryptSchemes.has(scheme))) throw new TpmError(code);
+  }
+  if (restricted && decrypt) {
+    if (symmetric.algorithm === TPM_ALG.NULL) throw new TpmError(TPM_RC.SYMMETRIC);
+    if (symmetric.mode !== TPM_ALG.CFB) throw new TpmError(TPM_RC.MODE);
+  } else if (symmetric.algorithm !== TPM_ALG.NULL) {
+    throw new TpmError(TPM_RC.SYMMETRIC);
+  }
+}

@@ -1,0 +1,8 @@
+import type { CryptoProvider } from './provider.ts';
+
+/** The provider for where this runs: OpenSSL on Node, noble elsewhere. */
+export async function defaultCrypto(): Promise<CryptoProvider> {
+  if (typeof process === 'object' && process.versions?.node !== undefined)
+    return new (await import('./node.ts')).NodeCrypto();
+  return new (await import('./noble.ts')).NobleCrypto();
+}

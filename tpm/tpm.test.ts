@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest';
+import { TpmClient } from './client/index.ts';
+import { MemoryStore } from './state/store.ts';
+import {
+  type Infer,
+  TPM_ALG,
+  TPM_ECC,
+  TPM_RC,
+  TPM_RH,
+  TPM_SU,
+  type TPM2B_PUBLIC,
+  TPMA_OBJECT,
+} from './structures/index.ts';
+import { Tpm, type TpmOptions } from './tpm.ts';
+
+const EMPTY = new Uint8Array(0);
+const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+const storageAttributes =
+  TPMA_OBJECT.fixedTPM |
+  TPMA_OBJECT.fixedParent |
+  TPMA_OBJECT.sensitiveDataOrigin |
+  TPMA_OBJECT.userWithAuth |
+  TPMA_OBJECT.noDA |
+  TPMA_OBJECT.restricted |
+  TPMA_OBJECT.decrypt;
+
+type Public = Infer<typeof TPM2B_PUBLIC>;
+const aes = { algorithm: TPM_ALG.AES, keyBits: 128, mode: TPM_ALG.CFB } as const;
+const eccStorage: Public = {
+  type: TPM_ALG.ECC,
+  nameAlg: TPM_ALG.SHA256,
+  objectAttributes: storageAttributes,
+  authPolicy: EMPTY,
+  parameters: {
+    symmetric: aes,
+    scheme: { scheme: TPM_ALG.NULL },
+    curveID: TPM_ECC.NIST_P256,
+    kdf: { scheme: TPM_ALG.NULL },
+  },
+  unique: { x: EMPTY, y: EMPTY },
+};
+const rsaStorage: Public = {
+  type: TPM_ALG.RSA,
+  nameAlg: TPM_ALG.SHA256,
+  objectAttributes: storageAttributes,
+  authPolicy: EMPTY,
+  parameters: { symmetric: aes, scheme: { scheme: TPM_ALG.NULL }, keyBits: 2048, exponent: 0 },
+  unique: EMPTY,
+};
+const sealed: Public = {
+  type: TPM_ALG.KEYEDHASH,
+  nameAlg: TPM_ALG.SHA256,
+  objectAttributes: TPMA_OBJECT.fixedTPM | TPMA_OBJECT.fixedParent | TPMA_OBJECT.userWithAuth,
+  authPolicy: EMPTY,
+  parameters: { scheme: { scheme: TPM_ALG.NULL } },
+  unique: EMPTY,
+};
+const noAuth = { userAuth: EMPTY, data: EMPTY };
+const creation = { outsideInfo: EMPTY, creationPCR: [] };
+
+/** A started TPM and a client of it. */
+async function started(options: TpmOptions = {}): Promise<{ tpm: Tpm; client: TpmClient }> {
+  const tpm = await Tpm.create({
+    onFault: (fault) => {
+      throw fault;
+    },
+    ...options,
+  });
+  tpm.powerOn();
+  const client = await TpmClient.of(tpm);
+  await client.Startup({ startupType: TPM_SU.CLEAR });
+  return { tpm, client };
+}
+
+/** The response code that a command is refused with. */
+async function code(call: Promise<unknown>): Promise<number> {
+  try {
+    await call;
+    return TPM_RC.SUCCESS;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return error.code as number;
+    throw error;
+  }
+}
+
+describe('a TPM in this process', () => {
+  it('refuses commands before TPM2_Startup, and a second start-up', async () => {
+    const tpm = await Tpm.create();
+    tpm.powerOn();
+    const client = await TpmClient.of(tpm);
+    expect(await code(client.GetRandom({ bytesRequested: 8 }))).toBe(TPM_RC.INITIALIZE);
+    await client.Startup({ startupType: TPM_SU.CLEAR });
+    expect((await client.GetRandom({ bytesRequested: 8 })).randomBytes).toHaveLength(8);
+    expect(await code(client.Startup({ startupType: TPM_SU.CLEAR }))).toBe(TPM_RC.INITIALIZE);
+  });
+
+  it('extends and reads PCR, and resets those of the late launch from locality 4 only', async () => {
+    const { tpm, client } = await started();
+    const digest = new Uint8Array(32).fill(7);
+    await client.PCR_Extend({ pcrHandle: 16, digests: [{ hashAlg: TPM_ALG.SHA256, digest }] });
+    const select = (pcr: number) => [{ hash: TPM_ALG.SHA256, pcrSelect: [pcr] }];
+    const { pcrValues } = await client.PCR_Read({ pcrSelectionIn: select(16) });
+    expect(pcrValues[0]).toEqual(client.crypto.hash(TPM_ALG.SHA256, new Uint8Array(32), digest));
+    expect((await client.PCR_Read({ pcrSelectionIn: select(17) })).pcrValues[0]).toEqual(new Uint8Array(32).fill(255));
+    expect(await code(client.PCR_Reset({ pcrHandle: 17 }))).toBe(TPM_RC.LOCALITY);
+    tpm.hashStart();
+    tpm.hashData(text('nexus'));
+    tpm.hashEnd();
+    const measured = client.crypto.hash(TPM_ALG.SHA256, text('nexus'));
+    const expected = client.crypto.hash(TPM_ALG.SHA256, new Uint8Array(32), measured);
+    expect((await client.PCR_Read({ pcrSelectionIn: select(17) })).pcrValues[0]).toEqual(expected);
+    expect(tpm.established).toBe(true);
+  });
+
+  it('derives the same primary from the same seed, also after a restart', async () => {
+    const store = new MemoryStore();
+    const { tpm, client } = await started({ store });
+    const make = (of: TpmClient, inPublic: Public) =>
+      of.CreatePrimary({ primaryHandle: TPM_RH.OWNER, inSensitive: noAuth, inPublic, ...creation });
+    const ecc = await make(client, eccStorage);
+    const rsa = await make(client, rsaStorage);
+    expect(ecc.name).not.toEqual(rsa.name);
+    await tpm.close();
+    const again = await started({ store });
+    expect((await make(again.client, eccStorage)).name).toEqual(ecc.name);
+    expect((await make(again.client, rsaStorage)).name).toEqual(rsa.name);
+  });
+
+  it('seals under a password, and unseals over a salted session with encryption', async () => {
+    const { client } = await started();
+    const primary = await client.CreatePrimary({
+      primaryHandle: TPM_RH.OWNER,
+      inSensitive: noAuth,
+      inPublic: rsaStorage,
+      ...creation,
+    });
+    const userAuth = text('sesame');
+    const made = await client.Create({
+      parentHandle: primary.objectHandle,
+      inSensitive: { userAuth, data: text('the secret') },
+      inPublic: sealed,
+      ...creation,
+    });
+    const { objectHandle } = await client.Load({
+      parentHandle: primary.objectHandle,
+      inPrivate: made.outPrivate,
+      inPublic: made.outPublic,
+    });
+    const { outData } = await client.Unseal({ itemHandle: objectHandle }, { auth: userAuth });
+    expect(outData).toEqual(text('the secret'));
+    expect(await code(client.Unseal({ itemHandle: objectHandle }, { auth: text('wrong') }))).toBe(0x98e);
+    const session = await client.startSession({
+      salt: { handle: primary.objectHandle, publicArea: primary.outPublic },
+      encrypt: true,
+    });
+    const over = await client.Unseal({ itemHandle: objectHandle }, { auth: { session, authValue: userAuth } });
+    expect(over.outData).toEqual(text('the secret'));
+    const bound = await client.startSession({ bind: { entity: objectHandle, authValue: userAuth }, encrypt: true });
+    const again = await client.Unseal({ itemHandle: objectHandle }, { auth: { session: bound, authValue: userAuth } });
+    expect(again.outData).toEqual(text('the secret'));
+  });
+
+  it('keeps persistent objects over a power cycle and gives object memory back', async () => {
+    const store = new MemoryStore();
+    const { tpm, client } = await started({ store });
+    const { objectHandle } = await client.CreatePrimary({
+      primaryHandle: TPM_RH.OWNER,
+      inSensitive: noAuth,
+      inPublic: eccStorage,
+      ...creation,
+    });
+    await client.EvictControl({ auth: TPM_RH.OWNER, objectHandle, persistentHandle: 0x81000001 });
+    await client.FlushContext({ flushHandle: objectHandle });
+    tpm.powerOff();
+    tpm.powerOn();
+    await client.Startup({ startupType: TPM_SU.CLEAR });
+    const { outPublic } = await client.ReadPublic({ objectHandle: 0x81000001 });
+    expect(outPublic.type).toBe(TPM_ALG.ECC);
+    expect(await code(client.ReadPublic({ objectHandle }))).toBe(TPM_RC.REFERENCE_H0);
+  });
+
+  it('saves and loads contexts, each session context once', async () => {
+    const { client } = await started();
+    const session = await client.startSession();
+    const { context } = await client.ContextSave({ saveHandle: session.handle });
+    expect(await code(client.ContextSave({ saveHandle: session.handle }))).toBe(TPM_RC.REFERENCE_H0);
+    expect((await client.ContextLoad({ context })).loadedHandle).toBe(session.handle);
+    expect(await code(client.ContextLoad({ context }))).toBe(0x1cb);
+    const { objectHandle } = await client.CreatePrimary({
+      primaryHandle: TPM_RH.NULL,
+      inSensitive: noAuth,
+      inPublic: eccStorage,
+      ...creation,
+    });
+    const object = await client.ContextSave({ saveHandle: objectHandle });
+    const { loadedHandle } = await client.ContextLoad({ context: object.context });
+    expect(loadedHandle).not.toBe(objectHandle);
+    const [a, b] = [await client.ReadPublic({ objectHandle }), await client.ReadPublic({ objectHandle: loadedHandle })];
+    expect(a.name).toEqual(b.name);
+  });
+
+  it('activates a credential', async () => {
+    const { client } = await started();
+    const key = await client.CreatePrimary({
+      primaryHandle: TPM_RH.ENDORSEMENT,
+      inSensitive: noAuth,
+      inPublic: rsaStorage,
+      ...creation,
+    });
+    const credential = text('only you');
+    const { credentialBlob, secret } = await client.MakeCredential({
+      handle: key.objectHandle,
+      credential,
+      objectName: key.name,
+    });
+    const { certInfo } = await client.ActivateCredential({
+      activateHandle: key.objectHandle,
+      keyHandle: key.objectHandle,
+      credentialBlob,
+      secret,
+    });
+    expect(certInfo).toEqual(credential);
+  });
+});
