@@ -1,6 +1,6 @@
 /** Keys of objects: parameters, and key material as the provider takes it. */
 import { padLeft } from '../crypto/bytes.ts';
-import { curveOf } from '../crypto/noble.ts';
+import { CURVES } from '../crypto/curves.ts';
 import type { RsaKey } from '../crypto/provider.ts';
 import type { TpmObject } from '../state/objects.ts';
 import { TPM_ALG, TPM_RC, type TPMT_PUBLIC_OR_NULL, TpmError } from '../structures/index.ts';
@@ -13,7 +13,10 @@ export function rsaExponent(key: TPMT_PUBLIC_OR_NULL): number {
 }
 
 /** The order of a curve's base point. */
-export const eccOrder = (curve: number): bigint => curveOf(curve).Point.Fn.ORDER;
+export const eccOrder = (curve: number): bigint => CURVES[curve]!.n; // a curve of TPMI_ECC_CURVE
+
+/** Octets of a coordinate. */
+export const eccFieldBytes = (curve: number): number => CURVES[curve]!.size; // a curve of TPMI_ECC_CURVE
 
 /** The private RSA key of a loaded object, made once. TPM_RC_KEY when only its public area is loaded. */
 export function loadedRsaKey(object: TpmObject): RsaKey {

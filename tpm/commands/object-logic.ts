@@ -2,7 +2,6 @@
 import { concat, fromBigInt, toBigInt, u16be } from '../crypto/bytes.ts';
 import { HmacDrbg, type RandomSource } from '../crypto/drbg.ts';
 import { deriveRsa, deriveScalar } from '../crypto/primes.ts';
-import { ECC_FIELD_BYTES } from '../crypto/provider.ts';
 import { parentQualifiedName, type TpmObject } from '../state/objects.ts';
 import type { TpmState } from '../state/state.ts';
 import {
@@ -26,7 +25,7 @@ import {
 import { trimAuth } from './authorize.ts';
 import type { Context } from './context.ts';
 import { entityName } from './handles.ts';
-import { eccOrder, rsaExponent } from './keys.ts';
+import { eccFieldBytes, eccOrder, rsaExponent } from './keys.ts';
 import { flagsOf } from './templates.ts';
 
 const EMPTY = new Uint8Array(0);
@@ -152,7 +151,7 @@ export function checkUnique(tpm: Context, area: TPMT_PUBLIC_OR_NULL): void {
     if (unique.length !== parameters.keyBits / 8 || (unique[0]! & 0x80) === 0 || (unique[unique.length - 1]! & 1) === 0)
       throw new TpmError(TPM_RC.KEY);
   } else if (area.type === TPM_ALG.ECC) {
-    const field = ECC_FIELD_BYTES[area.parameters.curveID]!;
+    const field = eccFieldBytes(area.parameters.curveID);
     const { x, y } = area.unique;
     if (x.length > field || y.length > field || !tpm.crypto.ecOnCurve(area.parameters.curveID, area.unique))
       throw new TpmError(TPM_RC.ECC_POINT);

@@ -2,7 +2,7 @@
 import { label, padLeft } from '../crypto/bytes.ts';
 import { KDFe } from '../crypto/kdf.ts';
 import { deriveScalar } from '../crypto/primes.ts';
-import { type CryptoProvider, ECC_FIELD_BYTES } from '../crypto/provider.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
 import { oaepBlock, oaepMessage } from '../crypto/rsa-padding.ts';
 import { has, type TpmObject } from '../state/objects.ts';
 import {
@@ -16,7 +16,7 @@ import {
   type TPMT_PUBLIC_OR_NULL,
   TpmError,
 } from '../structures/index.ts';
-import { eccOrder, loadedRsaKey, rsaExponent } from './keys.ts';
+import { eccFieldBytes, eccOrder, loadedRsaKey, rsaExponent } from './keys.ts';
 
 export type SecretUse = 'SECRET' | 'DUPLICATE' | 'IDENTITY';
 
@@ -42,12 +42,12 @@ export function protectSecret(
   }
   if (key.type !== TPM_ALG.ECC) throw new TpmError(TPM_RC.KEY);
   const { curveID } = key.parameters;
-  const field = ECC_FIELD_BYTES[curveID]!; // a curve of TPMI_ECC_CURVE
+  const field = eccFieldBytes(curveID);
   const scalar = deriveScalar({ bytes: (n) => crypto.random(n) }, eccOrder(curveID));
   const ephemeral = crypto.ecPublic(curveID, scalar);
   if (!crypto.ecOnCurve(curveID, key.unique)) throw new TpmError(TPM_RC.ECC_POINT);
-  const shared = crypto.ecMultiply(curveID, key.unique, scalar)!; // prime order: never at infinity
-  const seed = KDFe(crypto, key.nameAlg, shared.x, use, ephemeral.x, padLeft(key.unique.x, field), size * 8);
+  const shared = crypto.ecSharedX(curveID, key.unique, scalar)!; // prime order: never at infinity
+  const seed = KDFe(crypto, key.nameAlg, shared, use, ephemeral.x, padLeft(key.unique.x, field), size * 8);
   return { seed, encrypted: encode(TPMS_ECC_POINT, ephemeral) };
 }
 
@@ -71,16 +71,16 @@ export function recoverSecret(
   }
   if (publicArea.type !== TPM_ALG.ECC || key.sensitive === undefined) throw new TpmError(TPM_RC.KEY);
   const { curveID } = publicArea.parameters;
-  const field = ECC_FIELD_BYTES[curveID]!; // a curve of TPMI_ECC_CURVE
+  const field = eccFieldBytes(curveID);
   const point = decode(TPMS_ECC_POINT, encrypted);
   if (!crypto.ecOnCurve(curveID, point)) throw new TpmError(TPM_RC.ECC_POINT);
-  const shared = crypto.ecMultiply(curveID, point, key.sensitive.sensitive);
+  const shared = crypto.ecSharedX(curveID, point, key.sensitive.sensitive);
   if (shared === undefined) throw new TpmError(TPM_RC.ECC_POINT);
   const bits = DIGEST_SIZE[publicArea.nameAlg]! * 8; // a loaded decryption key has a name
   return KDFe(
     crypto,
     publicArea.nameAlg,
-    shared.x,
+    shared,
     use,
     padLeft(point.x, field),
     padLeft(publicArea.unique.x, field),

@@ -23,7 +23,7 @@ const pcClient: Profile = {
   name: 'pc-client',
   disabledAlgorithms: new Set(),
   rsaKeyBits: [2048, 3072, 4096],
-  eccCurves: [3, 4, 5],
+  eccCurves: [3, 4, 5, 0x10],
   pcrBanks: [TPM_ALG.SHA1, TPM_ALG.SHA256, TPM_ALG.SHA384, TPM_ALG.SHA512],
   transientSlots: 3,
   loadedSessions: 3,

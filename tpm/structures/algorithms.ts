@@ -35,7 +35,11 @@ export const TPMI_ALG_KDF_OR_NULL = algorithm(
 export const TPMI_ECC_KEY_EXCHANGE = algorithm([TPM_ALG.ECDH], TPM_RC.SCHEME);
 
 /** TPMI_ECC_CURVE. Part 2, section 11.2.5.5. */
-export const TPMI_ECC_CURVE = oneOf(u16, [TPM_ECC.NIST_P256, TPM_ECC.NIST_P384, TPM_ECC.NIST_P521], TPM_RC.CURVE);
+export const TPMI_ECC_CURVE = oneOf(
+  u16,
+  [TPM_ECC.NIST_P256, TPM_ECC.NIST_P384, TPM_ECC.NIST_P521, TPM_ECC.BN_P256],
+  TPM_RC.CURVE,
+);
 /** TPMI_RSA_KEY_BITS. Part 2, section 11.2.4.6. */
 export const TPMI_RSA_KEY_BITS = oneOf(u16, [1024, 2048, 3072, 4096], TPM_RC.VALUE);
 /** TPMI_AES_KEY_BITS. Part 2, section 11.1.6. */
