@@ -8,6 +8,7 @@ export { createKvmEngine, type KvmEngineOptions } from './kvm/engine.ts';
 export { type KvmReport, probeKvm } from './kvm/probe.ts';
 export * from './linux/index.ts';
 export * from './loaders/multiboot.ts';
+export * from './snapshot/index.ts';
 export type { Firmware, V86Cpu, V86Io } from './v86/cpu.ts';
 export type { Device, DeviceFactory, DeviceHost, DevicePort, DeviceSpec } from './v86/device.ts';
 export { jitGate, powerDevice, tpmDevice } from './v86/devices/index.ts';
