@@ -36,9 +36,44 @@ interface Key {
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const keyOf = (tenant: string, akName: Uint8Array) => `${tenant}\0${hex(akName)}`;
 
+const MAX_BODIES = 1_000;
+
+/**
+ * Documents of reference values, by version: a version never changes, so it is read once. That the same version is the
+ * same object lets an evidence format keep what it compiled from it.
+ */
+class ReferenceBodies {
+  readonly #db: Database;
+  readonly #known: Map<string, object>;
+
+  constructor(db: Database, known: Map<string, object>) {
+    this.#db = db;
+    this.#known = known;
+  }
+
+  get(tenant: string, name: string, version: number): object | undefined {
+    return this.#known.get(`${tenant}\0${name}\0${version}`);
+  }
+
+  async load(tenant: string, name: string, version: number): Promise<void> {
+    if (this.get(tenant, name, version) !== undefined) return;
+    const { body } = await this.#db
+      .selectFrom('reference')
+      .select('body')
+      .where('tenant', '=', tenant)
+      .where('name', '=', name)
+      .where('version', '=', version)
+      .executeTakeFirstOrThrow();
+    // Full means that something versions without end: start over rather than track use.
+    if (this.#known.size >= MAX_BODIES) this.#known.clear();
+    this.#known.set(`${tenant}\0${name}\0${version}`, body);
+  }
+}
+
 export class Platforms {
   readonly #db: Database;
   readonly #clock: () => Date;
+  readonly #bodies = new Map<string, object>();
   readonly #find: Batcher<Key, KnownPlatform | undefined>;
 
   constructor(db: Database, clock: () => Date) {
@@ -54,7 +89,7 @@ export class Platforms {
           (eb) =>
             eb
               .selectFrom('reference')
-              .select(['reference.name', 'reference.version', 'reference.body'])
+              .select(['reference.name', 'reference.version'])
               .whereRef('reference.tenant', '=', 'platform.tenant')
               .where('reference.revoked_at', 'is', null)
               .where('reference.name', '=', eb.fn.coalesce('platform.reference', eb.val(DEFAULT_REFERENCE)))
@@ -72,7 +107,6 @@ export class Platforms {
           'verdict.clock',
           'newest.name',
           'newest.version',
-          'newest.body',
         ])
         .where(
           'platform.ak_name',
@@ -80,17 +114,22 @@ export class Platforms {
           keys.map((key) => key.akName),
         )
         .execute();
+      const bodies = new ReferenceBodies(db, this.#bodies);
+      for (const { tenant, name, version } of rows) {
+        if (name !== null && version !== null) await bodies.load(tenant, name, version);
+      }
       const found = new Map(rows.map((row) => [keyOf(row.tenant, row.ak_name), row]));
       return keys.map((key) => {
         const row = found.get(keyOf(key.tenant, key.akName));
         if (row === undefined) return undefined;
-        const { name, version, body } = row;
+        const { name, version } = row;
+        const body = name === null || version === null ? undefined : bodies.get(row.tenant, name, version);
         return {
           tenant: row.tenant,
           id: row.id,
           akPublic: row.ak_public,
           revokedAt: row.revoked_at,
-          reference: name === null || version === null || body === null ? undefined : { name, version, body },
+          reference: name === null || version === null || body === undefined ? undefined : { name, version, body },
           clock: row.clock,
         };
       });
