@@ -23,6 +23,9 @@ buildSync({
   sourcemap: 'inline',
   logLevel: 'warning',
 });
-const child = spawn(process.execPath, ['--enable-source-maps', outfile, ...rest], { cwd: root, stdio: 'inherit' });
+const child = spawn(process.execPath, ['--enable-source-maps', '--expose-gc', outfile, ...rest], {
+  cwd: root,
+  stdio: 'inherit',
+});
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => process.exit(code ?? (signal ? 128 : 1)));

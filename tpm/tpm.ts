@@ -11,6 +11,7 @@ import type { Locality, TpmDevice } from './device.ts';
 import { CLOCK_UPDATE_INTERVAL, TpmClock } from './state/clock.ts';
 import { isDrtmPcr, PCR_COUNT } from './state/pcr.ts';
 import { encodeRecord, FIXED_RECORDS, isManufactured, loadState, newSecrets } from './state/persist.ts';
+import { applyVolatile, checkVolatile, encodePermanent, encodeVolatile, permanentChanges } from './state/portable.ts';
 import { PROFILES, type Profile } from './state/profile.ts';
 import { encodeSaved } from './state/saved.ts';
 import { TpmState } from './state/state.ts';
@@ -49,6 +50,8 @@ export class Tpm implements TpmDevice {
   #pending: Promise<void> | undefined;
   #hash: { alg: number; state: HashState }[] | undefined;
   #established = false;
+  /** Volatile state that the next `powerOn` continues from. */
+  #volatile: Uint8Array | undefined;
 
   private constructor(store: RecordStore, crypto: CryptoProvider, options: TpmOptions) {
     this.#store = store;
@@ -117,12 +120,36 @@ export class Tpm implements TpmDevice {
     this.#powered = true;
     this.#failed = false;
     this.#established = false;
+    if (this.#volatile !== undefined) applyVolatile(this.#context, this.#volatile);
+    this.#volatile = undefined;
   }
 
   powerOff(): void {
     this.#powered = false;
     this.#hash = undefined;
     this.#dirty.clear();
+  }
+
+  /** Everything that survives power loss, in the clear. */
+  exportPermanent(): Uint8Array {
+    return encodePermanent(this.#crypto, this.#store);
+  }
+
+  /** Everything that power loss takes, in the clear; empty while off. Sequences in progress are left out. */
+  exportVolatile(): Uint8Array {
+    return this.#powered ? encodeVolatile(this.#context) : new Uint8Array(0);
+  }
+
+  /**
+   * Replace the state while powered off; durable when it resolves. Volatile state is what the next `powerOn` continues
+   * from. Throws `StateFormatError`, and then nothing has changed.
+   */
+  async restore(state: { readonly permanent?: Uint8Array; readonly volatile?: Uint8Array }): Promise<void> {
+    if (this.#powered) throw new Error('restore needs a TPM that is powered off');
+    if (state.volatile !== undefined) checkVolatile(this.#crypto, state.volatile);
+    if (state.permanent !== undefined)
+      await this.#store.commit(permanentChanges(this.#crypto, this.profile, this.#store, state.permanent));
+    this.#volatile = state.volatile;
   }
 
   setPhysicalPresence(on: boolean): void {

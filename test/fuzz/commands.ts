@@ -39,10 +39,21 @@ const FIELDS: Readonly<Record<string, Field>> = {
   inScheme: (random) => random.pick([NO_SCHEME, scheme(ALG.ECDSA), scheme(ALG.RSASSA), scheme(ALG.HMAC)]),
   digest: (random) => sized(random.bytes(random.pick([20, 32, 48]))),
   context: (random, model) => (model.contexts.length > 0 ? random.pick(model.contexts) : random.bytes(40)),
+  encryptedSalt: (random) => (random.oneIn(4) ? sized(random.bytes(64)) : EMPTY),
+  nonceCaller: (random) => sized(random.bytes(random.pick([16, 20, 32]))),
+  symmetric: (random) => random.pick([u16(ALG.NULL), u16(ALG.NULL), join(u16(ALG.AES), u16(128), u16(ALG.CFB))]),
+  authHash: () => u16(ALG.SHA256),
   capability: (random) => u32(random.below(12)),
   offset: (random) => u16(random.pick([0, 0, 0, 1, 8, 31, 65535])),
   size: (random) => u16(random.pick([0, 1, 8, 16, 32, 1024, 65535])),
 };
+
+/** TPMA_SESSION.encrypt. */
+const ENCRYPT = 0x40;
+
+/** Handles that are mostly TPM_RH_NULL. */
+const USUALLY_NULL = new Set(['tpmKey', 'bind', 'newParentHandle']);
+const RH_NULL = 0x40000007;
 
 const NV_SIZES = [0, 8, 8, 32, 64, 2048];
 
@@ -79,16 +90,27 @@ export interface Made {
   readonly parameters: readonly Uint8Array[];
   /** The HMAC or policy session that authorises it, if one does. */
   readonly session: number | undefined;
+  /** The first parameter of the response may be encrypted. */
+  readonly encrypted: boolean;
 }
 
 /** Make a command. `nameOf` gives an entity's name. */
 export function makeCommand(command: AnyCommand, random: Random, model: Model): Made {
-  const handles = command.handleList.map(({ kind }) => model.handle((handle) => kind.accepts(handle), random));
+  const handles = command.handleList.map(({ name, kind }) =>
+    USUALLY_NULL.has(name) && !random.oneIn(4) ? RH_NULL : model.handle((handle) => kind.accepts(handle), random),
+  );
   const parameters = parametersOf(command, random, model);
-  const { area, session } = authorization(command, handles, parameters, random, model);
+  const { area, session, encrypted } = authorization(command, handles, parameters, random, model);
   const tag = u16(area.length > 0 ? 0x8002 : 0x8001);
   const rest = join(...handles.map(u32), area, ...parameters);
-  return { bytes: join(tag, u32(10 + rest.length), u32(command.code), rest), command, handles, parameters, session };
+  return {
+    bytes: join(tag, u32(10 + rest.length), u32(command.code), rest),
+    command,
+    handles,
+    parameters,
+    session,
+    encrypted,
+  };
 }
 
 function parametersOf(command: AnyCommand, random: Random, model: Model): Uint8Array[] {
@@ -108,9 +130,10 @@ function authorization(
   parameters: readonly Uint8Array[],
   random: Random,
   model: Model,
-): { area: Uint8Array; session: number | undefined } {
+): { area: Uint8Array; session: number | undefined; encrypted: boolean } {
   const count = random.oneIn(30) ? random.below(4) : command.authCount + (random.oneIn(15) ? 1 : 0);
   let used: number | undefined;
+  let encrypted = false;
   const sessions: Uint8Array[] = [];
   for (let i = 0; i < count; i++) {
     const known = [...model.sessions.values()].filter(({ handle }) => handle !== used);
@@ -121,15 +144,16 @@ function authorization(
     const session = random.pick(known);
     const nonceCaller = random.bytes(random.pick([16, 16, 32]));
     const attributes = random.oneIn(3) ? random.pick([0, 0x01, 0x21, 0x41, 0x61, 0x81, 0x83, 0x85]) : 1;
+    encrypted ||= (attributes & ENCRYPT) !== 0;
     const hmac = session.policy
       ? new Uint8Array(0)
       : commandHmac(command, handles, parameters, model, session.nonceTpm, nonceCaller, attributes);
     sessions.push(join(u32(session.handle), sized(nonceCaller), u8(attributes), sized(hmac)));
     used ??= session.handle;
   }
-  if (sessions.length === 0) return { area: new Uint8Array(0), session: undefined };
+  if (sessions.length === 0) return { area: new Uint8Array(0), session: undefined, encrypted };
   const area = join(...sessions);
-  return { area: join(u32(random.oneIn(200) ? random.u32() : area.length), area), session: used };
+  return { area: join(u32(random.oneIn(200) ? random.u32() : area.length), area), session: used, encrypted };
 }
 
 /** HMAC over cpHash with an empty key: right for entities whose authorisation value is empty. */

@@ -1,7 +1,9 @@
 /** The fuzzer's loop over one TPM in memory, and what must hold for every command. */
 import type { AnyCommand } from '../../tpm/commands/command.ts';
 import { Reader, rcName } from '../../tpm/structures/index.ts';
+import type { Tpm } from '../../tpm/tpm.ts';
 import { Random } from '../support/random.ts';
+import { join } from '../support/tpm-wire.ts';
 import { type Made, makeCommand, mutate } from './commands.ts';
 import { Model } from './model.ts';
 
@@ -135,7 +137,7 @@ function learn(model: Model, made: Made, response: Uint8Array, finding: (what: s
     const size = sessions ? reader.u32() : reader.remaining;
     const end = reader.pos + size;
     if (made.session !== undefined && sessions) rollNonce(model, made.session, response.subarray(end));
-    // An encrypted first parameter cannot be read: the sessions of the fuzzer have no encryption, so none is.
+    if (made.encrypted) return; // Ciphertext tells nothing.
     for (const { name, schema } of command.responseList) {
       const from = reader.pos;
       values.set(name, schema.read(reader));
@@ -193,3 +195,33 @@ function remember(
     if (flushed) model.forget(new DataView(flushed.buffer, flushed.byteOffset).getUint32(0));
   }
 }
+
+const STARTUP_CLEAR = Uint8Array.of(0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x44, 0, 0);
+
+/** Subjects for `fuzz`: a TPM in memory with fixed time and entropy, started up. A fault inside it is a rejection. */
+export function memoryTpm(tpmClass: typeof Tpm): (seed: number) => Promise<Subject> {
+  return async (seed) => {
+    const random = new Random(seed);
+    const faults: unknown[] = [];
+    const tpm = await tpmClass.create({
+      clock: () => 1000,
+      entropy: (size) => random.bytes(size),
+      onFault: (fault) => faults.push(fault),
+    });
+    tpm.powerOn();
+    await tpm.execute(STARTUP_CLEAR);
+    return {
+      async execute(command) {
+        const response = await tpm.execute(command);
+        const [fault] = faults.splice(0);
+        if (fault !== undefined) throw new Error(`fault: ${fault instanceof Error ? fault.stack : String(fault)}`);
+        return response;
+      },
+      snapshot: () => join(tpm.exportPermanent(), tpm.exportVolatile()),
+      close: () => tpm.close(),
+    };
+  };
+}
+
+/** The declared commands without the types of their handlers, which differ. */
+export const declared = (commands: readonly unknown[]): readonly AnyCommand[] => commands as readonly AnyCommand[];

@@ -31,6 +31,12 @@ export class TpmClock {
     this.durable = durableClock;
   }
 
+  /** Go on from another TPM's time and clock, both in milliseconds. */
+  resume(time: bigint, clock: bigint): void {
+    this.#poweredOnAt = this.#now() - Number(time);
+    this.#base = clock - time;
+  }
+
   /** Milliseconds since _TPM_Init. */
   get time(): bigint {
     return BigInt(Math.max(0, Math.floor(this.#now() - this.#poweredOnAt)));

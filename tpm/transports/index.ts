@@ -7,3 +7,4 @@ export { localTransport } from './local.ts';
 export { type Place, placeName } from './place.ts';
 export { type SimulatorPlaces, type SwtpmPlaces, simulatorTransport, swtpmTransport } from './remote.ts';
 export { type Channel, type ServeOptions, serveTpm, type TpmServer } from './server.ts';
+export { fileVolatileStore } from './volatile-file.ts';
