@@ -5,6 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { Checks, required } from './checks.ts';
 import { decodeCoseKey } from './cose.ts';
 import { type PartitionClaims, verifyEat } from './eat.ts';
 import { parseEventLog } from './eventlog/format.ts';
@@ -12,13 +13,7 @@ import { requireHostLog } from './eventlog/host-log.ts';
 import { replayLog } from './eventlog/replay.ts';
 import { decodeEvidence, EVIDENCE_MEDIA_TYPE, type Evidence, quoteBinding } from './evidence.ts';
 import { decodeQuote, type Quote, verifyTpmSignature } from './quote.ts';
-import type {
-  AppraisalContext,
-  Appraised,
-  AppraisedModule,
-  CheckResult,
-  EvidenceFormat,
-} from './verifier/evidence-format.ts';
+import type { AppraisalContext, Appraised, AppraisedModule, EvidenceFormat } from './verifier/evidence-format.ts';
 import { tpmName } from './verifier/tpm-public.ts';
 
 const SHA256 = 0x000b;
@@ -136,7 +131,7 @@ function appraisePlatform(
     },
     'the event log does not lead to the quoted registers',
   );
-  for (const [index, values] of Object.entries(required(reference, { pcrs: {}, partitions: [] }).pcrs)) {
+  for (const [index, values] of Object.entries(reference?.pcrs ?? {})) {
     checks.holds(
       `reference-pcr-${index}`,
       () => values.includes(hex(required(pcrs)[Number(index)])),
@@ -190,55 +185,6 @@ const clockOf = (quote: Quote | undefined, platform: AppraisedModule) =>
   quote !== undefined && platform.status === 'affirming'
     ? { ...quote.clock, clock: quote.clock.clock.toString() }
     : undefined;
-
-/** Named checks of one module; failures of the modules before it are kept in front. */
-class Checks {
-  readonly results: CheckResult[];
-  private readonly from: number;
-
-  constructor(before: readonly CheckResult[] = []) {
-    this.results = [...before];
-    this.from = before.length;
-  }
-
-  holds(name: string, test: () => boolean, otherwise: string): void {
-    try {
-      const passed = test();
-      this.results.push(passed ? { name, passed } : { name, passed, detail: otherwise });
-    } catch (error) {
-      this.results.push({ name, passed: false, detail: error instanceof Error ? error.message : String(error) });
-    }
-  }
-
-  value<T>(name: string, make: () => T): T | undefined {
-    let value: T | undefined;
-    this.holds(
-      name,
-      () => {
-        value = make();
-        return true;
-      },
-      '',
-    );
-    return value;
-  }
-
-  /** AR4SI: 2 affirming, 96 contraindicated. */
-  module(): AppraisedModule {
-    const affirming = this.results.slice(this.from).every(({ passed }) => passed);
-    const tier = affirming ? 2 : 96;
-    return {
-      status: affirming ? 'affirming' : 'contraindicated',
-      vector: { 'instance-identity': tier, configuration: tier, executables: tier },
-    };
-  }
-}
-
-function required<T>(value: T | undefined, otherwise?: T): T {
-  if (value !== undefined) return value;
-  if (otherwise !== undefined) return otherwise;
-  throw new Error('what this check needs did not parse');
-}
 
 const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && timingSafeEqual(a, b);
 const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex');

@@ -46,6 +46,12 @@ const HASH_NAMES: Readonly<Record<number, string>> = {
   [TPM_ALG.SHA384]: 'sha384',
   [TPM_ALG.SHA512]: 'sha512',
 };
+const SHA1_NAME = 'sha1';
+
+export interface SignatureOptions {
+  /** Accept SHA-1 in a signature, as TPMs of before 2016 make them. Default false. */
+  readonly allowSha1?: boolean;
+}
 
 /** Name of a hash for node:crypto; undefined for those that no signature or quote may use (SHA-1 among them). */
 export const hashName = (algorithm: number): string | undefined => HASH_NAMES[algorithm];
@@ -54,7 +60,17 @@ export const hashName = (algorithm: number): string | undefined => HASH_NAMES[al
  * Whether `signature` (TPMT_SIGNATURE) over `message` is by the key of `publicArea` (TPMT_PUBLIC): RSASSA, RSAPSS and
  * ECDSA with SHA-256, SHA-384 or SHA-512. Throws QuoteError for malformed structures and other schemes.
  */
-export function verifyTpmSignature(publicArea: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+export function verifyTpmSignature(
+  publicArea: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+  { allowSha1 = false }: SignatureOptions = {},
+): boolean {
+  const requireHash = (algorithm: number): string => {
+    const name = algorithm === TPM_ALG.SHA1 && allowSha1 ? SHA1_NAME : hashName(algorithm);
+    if (name === undefined) throw new QuoteError(`hash 0x${algorithm.toString(16)} is not accepted in a signature`);
+    return name;
+  };
   const key = publicKey(publicArea);
   const parsed = attempt('not a TPMT_SIGNATURE', () => decode(TPMT_SIGNATURE_PRESENT, signature));
   switch (parsed.sigAlg) {
@@ -78,6 +94,13 @@ export function verifyTpmSignature(publicArea: Uint8Array, message: Uint8Array, 
     default:
       throw new QuoteError(`a signature scheme (0x${parsed.sigAlg.toString(16)}) that is not accepted`);
   }
+}
+
+/** The hash (TPM_ALG_ID) of a TPMT_SIGNATURE, with which its signer hashed the quoted registers. Throws QuoteError. */
+export function signatureHash(signature: Uint8Array): number {
+  const parsed = attempt('not a TPMT_SIGNATURE', () => decode(TPMT_SIGNATURE_PRESENT, signature));
+  if (parsed.sigAlg === TPM_ALG.HMAC) throw new QuoteError('an HMAC is not a signature');
+  return parsed.signature.hash;
 }
 
 const CURVES: Readonly<Record<number, { readonly crv: string; readonly bits: number }>> = {
@@ -111,12 +134,6 @@ export const publicKey = remembered((publicArea) => {
 function ecBits(key: KeyObject): number {
   const name = key.asymmetricKeyDetails?.namedCurve;
   return name === 'secp521r1' ? 521 : name === 'secp384r1' ? 384 : 256;
-}
-
-function requireHash(algorithm: number): string {
-  const name = hashName(algorithm);
-  if (name === undefined) throw new QuoteError(`hash 0x${algorithm.toString(16)} is not accepted in a signature`);
-  return name;
 }
 
 function leftPad(bytes: Uint8Array, size: number): Uint8Array {

@@ -4,10 +4,9 @@
  * are believed, in the order that firmware writes them; whatever else stands in PCR 7 is a problem, by name.
  */
 import { toHex } from '../bytes.ts';
-import { bindingOf } from './binding.ts';
 import type { Signature } from './efi.ts';
-import type { LogEvent, ParsedLog } from './format.ts';
-import { type Meaning, meaningOf } from './meaning.ts';
+import type { ParsedLog } from './format.ts';
+import { type TypedEvent, typedEvents } from './typed.ts';
 import { EVENT, eventTypeName } from './types.ts';
 
 const PCR = 7;
@@ -43,10 +42,8 @@ const isDatabase = (name: string): name is Database => Object.hasOwn(DATABASES, 
 /** Read PCR 7 of a log, which must have been replayed, in the bank `algorithm` (TPM_ALG_ID). Never throws. */
 export function secureBootOf(log: ParsedLog, algorithm: number): SecureBoot {
   const reading = new Reading();
-  const bank = log.algorithms.indexOf(algorithm);
-  for (const event of log.events) {
-    if (event.pcr !== PCR || event.type === EVENT.NO_ACTION) continue;
-    reading.take(event, meaningOf(event), bindingOf(log, event, algorithm) === 'bound', event.digests[bank]);
+  for (const typed of typedEvents(log, algorithm)) {
+    if (typed.event.pcr === PCR && typed.event.type !== EVENT.NO_ACTION) reading.take(typed);
   }
   return reading.result();
 }
@@ -59,7 +56,8 @@ class Reading {
   readonly #authorities: Authority[] = [];
   readonly #problems: string[] = [];
 
-  take(event: LogEvent, meaning: Meaning, bound: boolean, digest: Uint8Array | undefined): void {
+  take({ event, meaning, binding, digest }: TypedEvent): void {
+    const bound = binding === 'bound';
     const problem = (text: string) =>
       this.#problems.push(`event ${event.index} (${eventTypeName(event.type)}): ${text}`);
     if (!bound && event.type !== EVENT.EFI_VARIABLE_AUTHORITY) {
@@ -85,7 +83,7 @@ class Reading {
         return;
       case 'authority': {
         const signature = bound ? meaning.signature : undefined;
-        this.#authorities.push({ index: event.index, source: meaning.name, digest: toHex(digest ?? NONE), signature });
+        this.#authorities.push({ index: event.index, source: meaning.name, digest: toHex(digest), signature });
         return;
       }
       case 'sbat-level':
@@ -118,5 +116,3 @@ class Reading {
     };
   }
 }
-
-const NONE = new Uint8Array();

@@ -1,0 +1,284 @@
+/**
+ * Appraisal of any machine with a TPM 2.0. Every check has a name that appears in the result (docs/evidence.md lists
+ * them); one that cannot be made has failed. A reboot is a fact, not a failure; a counter that went back is one.
+ */
+import { sameBytes, toHex } from '../bytes.ts';
+import { Checks, required, type Status, worst } from '../checks.ts';
+import { type ParsedLog, parseEventLog } from '../eventlog/format.ts';
+import { replayLog } from '../eventlog/replay.ts';
+import { typedEvents } from '../eventlog/typed.ts';
+import { EvidenceError } from '../evidence.ts';
+import { hashById, SHA1 } from '../hash.ts';
+import { imaFields, parseImaList } from '../ima/list.ts';
+import { IMA_PCR, type ImaPosition, isViolation, replayIma } from '../ima/replay.ts';
+import { ImaKeys } from '../ima/signature.ts';
+import { type ImaFacts, modelOf } from '../policy/model.ts';
+import { decodeQuote, type Quote, signatureHash, verifyTpmSignature } from '../quote.ts';
+import type { AppraisalContext, Appraised, EvidenceFormat } from '../verifier/evidence-format.ts';
+import { tpmName } from '../verifier/tpm-public.ts';
+import { decodeMachineEvidence, MACHINE_MEDIA_TYPE, type MachineEvidence } from './evidence.ts';
+import { type CompiledReference, compileReference } from './reference.ts';
+
+/** PCR of the boot log: the firmware's and boot loader's own, and those of a dynamic launch. */
+const BOOT_PCRS = new Set([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 17, 18]);
+
+/** The format as the verifier service takes it. */
+export const machineEvidence: EvidenceFormat = {
+  mediaType: MACHINE_MEDIA_TYPE,
+  parseReference: (body) => compileReference(body).document,
+  open(bytes) {
+    const evidence = decodeMachineEvidence(bytes);
+    return { akName: akName(evidence), appraise: (context) => appraiseMachine(evidence, context) };
+  },
+};
+
+function akName({ akPublic }: MachineEvidence): Uint8Array {
+  try {
+    return tpmName(akPublic);
+  } catch (cause) {
+    throw new EvidenceError('the attestation key is not a TPMT_PUBLIC', { cause });
+  }
+}
+
+/** What a verifier keeps of the last good quote: JSON. */
+interface Kept {
+  readonly clock: string;
+  readonly resetCount: number;
+  readonly restartCount: number;
+  readonly ima?: ImaPosition;
+}
+
+/** Appraise decoded evidence. Never throws for what the evidence holds. */
+export function appraiseMachine(evidence: MachineEvidence, context: AppraisalContext): Appraised {
+  const checks = new Checks();
+  const reference = checks.value('reference-values', () => {
+    if (context.reference === undefined) throw new Error('no reference values are stored');
+    return compileReference(context.reference);
+  });
+  const quote = checkQuote(evidence, context, reference, checks);
+  checkClock(quote, context.clock as Kept | null, checks); // stored by us, as `clock` below
+  const log = checkLog(evidence, reference, checks);
+  const ima = checkIma(evidence, context, quote, reference, checks);
+  checkReference(evidence, quote, reference, checks);
+  const status = worst(checks.status, checkPolicies(evidence, quote, log, ima?.facts, reference, checks));
+  const module = checks.module();
+  return {
+    state: status,
+    checks: checks.results,
+    modules: { platform: module },
+    // A refused quote's clock is not believed.
+    clock: status === 'contraindicated' || quote === undefined ? undefined : kept(quote, ima?.position),
+  };
+}
+
+function checkQuote(
+  evidence: MachineEvidence,
+  context: AppraisalContext,
+  reference: CompiledReference | undefined,
+  checks: Checks,
+): Quote | undefined {
+  const { akPublic, quoted, signature } = evidence;
+  checks.holds('attestation-key', () => sameBytes(akPublic, context.akPublic), 'not the enrolled attestation key');
+  const allowSha1 = onlySha1(reference);
+  checks.holds(
+    'quote-signature',
+    () => verifyTpmSignature(context.akPublic, quoted, signature, { allowSha1 }),
+    'does not verify',
+  );
+  const quote = checks.value('quote-structure', () => decodeQuote(quoted));
+  checks.holds(
+    'quote-nonce',
+    () => sameBytes(required(quote).extraData, context.nonce),
+    'qualifyingData is not the nonce of this challenge',
+  );
+  const wanted = reference?.selection.map(({ bank, pcrs }) => `${hashById(bank)?.name}:${pcrs.join(',')}`).join('+');
+  checks.holds(
+    'quote-selection',
+    () => {
+      const { selection } = required(quote);
+      const actual = selection.map(({ hash, pcrs }) => `${hashById(hash)?.name}:${pcrs.join(',')}`).join('+');
+      return actual === required(wanted);
+    },
+    `the quote must select exactly ${wanted}`,
+  );
+  checks.holds(
+    'pcr-digest',
+    () => sameBytes(digestOfPcrs(evidence, required(quote), signatureHash(signature)), required(quote).pcrDigest),
+    'the register values are not those that were quoted',
+  );
+  checks.holds('bank-strength', () => !onlySha1(required(reference)), 'only the SHA-1 bank is quoted', 'warning');
+  return quote;
+}
+
+/** Reference values that ask for nothing but the SHA-1 bank are those of an old TPM. */
+const onlySha1 = (reference: CompiledReference | undefined): boolean =>
+  reference?.selection.every(({ bank }) => bank === SHA1.id) ?? false;
+
+/** TPM2_Quote hashes the selected registers in the order of the selection, with the hash of the signing scheme. */
+function digestOfPcrs({ pcrs }: MachineEvidence, quote: Quote, algorithm: number): Uint8Array {
+  const values = quote.selection.flatMap(({ hash, pcrs: indices }) =>
+    indices.map((index) => required(pcrs.get(hash)?.get(index))),
+  );
+  const joined = new Uint8Array(values.reduce((size, value) => size + value.length, 0));
+  let at = 0;
+  for (const value of values) {
+    joined.set(value, at);
+    at += value.length;
+  }
+  return required(hashById(algorithm)).digest(joined);
+}
+
+/** The counters of a TPM never fall; a higher resetCount is a reboot. Part 1, section 36. */
+function checkClock(quote: Quote | undefined, before: Kept | null, checks: Checks): void {
+  checks.holds(
+    'clock',
+    () => {
+      const { clock, resetCount, restartCount } = required(quote).clock;
+      if (before === null) return true;
+      if (resetCount !== before.resetCount) return resetCount > before.resetCount;
+      return restartCount >= before.restartCount && clock >= BigInt(before.clock);
+    },
+    () => 'resetCount, restartCount or clock is lower than in the last quote: an older quote, or another TPM',
+  );
+}
+
+/** Replay every bank that is quoted; every event counts, also those that no policy reads. */
+function checkLog(
+  evidence: MachineEvidence,
+  reference: CompiledReference | undefined,
+  checks: Checks,
+): ParsedLog | undefined {
+  const log = checks.value('event-log', () => parseEventLog(evidence.eventLog));
+  for (const { bank, pcrs } of reference?.selection ?? []) {
+    const covered = pcrs.filter((index) => BOOT_PCRS.has(index));
+    if (covered.length === 0) continue;
+    let strays: number[] = [];
+    checks.holds(
+      `log-replay-${hashById(bank)?.name}`,
+      () => {
+        const replayed = replayLog(required(log), bank);
+        const quoted = evidence.pcrs.get(bank);
+        strays = covered.filter((index) => !sameBytes(required(replayed[index]), required(quoted?.get(index))));
+        return strays.length === 0;
+      },
+      () => `the event log does not lead to PCR ${strays.join(', ')}`,
+    );
+  }
+  return log;
+}
+
+interface ImaOutcome {
+  readonly facts: ImaFacts;
+  readonly position: ImaPosition;
+}
+
+/** IMA's list leads from where the last good quote left it to what PCR 10 holds now; a reboot starts it again. */
+function checkIma(
+  evidence: MachineEvidence,
+  context: AppraisalContext,
+  quote: Quote | undefined,
+  reference: CompiledReference | undefined,
+  checks: Checks,
+): ImaOutcome | undefined {
+  const wanted = reference?.document.ima;
+  if (wanted === undefined) return undefined;
+  const entries = checks.value('ima-list', () => parseImaList(required(evidence.ima)));
+  const bank = reference?.selection.find(({ pcrs }) => pcrs.includes(IMA_PCR))?.bank;
+  const before = context.clock as Kept | null; // stored by us
+  const sameBoot = before !== null && before.resetCount === quote?.clock.resetCount;
+  let position: ImaPosition | undefined;
+  checks.holds(
+    'ima-replay',
+    () => {
+      const value = required(evidence.pcrs.get(required(bank))?.get(IMA_PCR));
+      position = replayIma(required(entries), required(bank), value, sameBoot ? before.ima : undefined).reached;
+      return position !== undefined;
+    },
+    'the list does not lead to PCR 10',
+  );
+  const facts = checks.value('ima-entries', () => {
+    // Entries after the quoted value are nobody's word yet.
+    const proved = required(position).entries - ((sameBoot ? before.ima?.entries : undefined) ?? 0);
+    const keys = new ImaKeys((wanted.certificates ?? []).map((text) => Buffer.from(text, 'base64')));
+    const counted = required(entries).slice(0, proved);
+    const files = counted
+      .filter((entry) => entry.pcr === IMA_PCR && !isViolation(entry))
+      .map(imaFields)
+      .map((fields) => ({ ...fields, signer: keys.signerOf(fields) }));
+    return { violations: counted.filter(isViolation).length, files };
+  });
+  return facts === undefined || position === undefined ? undefined : { facts, position };
+}
+
+function checkReference(
+  evidence: MachineEvidence,
+  quote: Quote | undefined,
+  reference: CompiledReference | undefined,
+  checks: Checks,
+): void {
+  const { firmwareVersions, pcrs = {} } = reference?.document ?? {};
+  if (firmwareVersions !== undefined) {
+    checks.holds(
+      'firmware-version',
+      () => firmwareVersions.includes(required(quote).firmwareVersion.toString(16).padStart(16, '0')),
+      () => `TPM firmware ${quote?.firmwareVersion.toString(16).padStart(16, '0')} is not a reference value`,
+    );
+  }
+  for (const { bank, pcrs: indices } of reference?.selection ?? []) {
+    const name = hashById(bank)?.name ?? '';
+    const accepted = pcrs[name] ?? {};
+    for (const index of indices) {
+      const values = accepted[index];
+      if (values === undefined) continue;
+      checks.holds(
+        `reference-pcr-${name}-${index}`,
+        () => values.includes(toHex(required(evidence.pcrs.get(bank)?.get(index)))),
+        'not a reference value',
+      );
+    }
+  }
+}
+
+/** One check for each policy. They see only what was checked: when something failed before, they fail. */
+function checkPolicies(
+  evidence: MachineEvidence,
+  quote: Quote | undefined,
+  log: ParsedLog | undefined,
+  ima: ImaFacts | undefined,
+  reference: CompiledReference | undefined,
+  checks: Checks,
+): Status {
+  if (reference === undefined || reference.policies.length === 0) return checks.status;
+  const bank = reference.selection.find((one) => log?.algorithms.includes(one.bank))?.bank;
+  let odd: number[] = [];
+  checks.holds(
+    'event-binding',
+    () => {
+      const events = typedEvents(required(log), required(bank));
+      odd = events.filter(({ binding }) => binding === 'contradicted').map(({ event }) => event.index);
+      return odd.length === 0;
+    },
+    () => `events ${odd.join(', ')}: their digests are not over their data, as their types demand`,
+  );
+  const proved = checks.status !== 'contraindicated';
+  const model =
+    proved && quote !== undefined && log !== undefined && bank !== undefined
+      ? modelOf({ quote, pcrs: evidence.pcrs, log, bank, ima })
+      : undefined;
+  for (const policy of reference.policies) {
+    const failed = model === undefined ? [] : policy.evaluate(model).filter(({ passed }) => !passed);
+    const severity = failed.some((outcome) => outcome.severity === 'contraindicated') || model === undefined;
+    checks.holds(
+      `policy-${policy.name}`,
+      () => model !== undefined && failed.length === 0,
+      () => failed.map(({ detail }) => detail).join('; ') || 'the evidence it judges was refused',
+      severity ? 'contraindicated' : 'warning',
+    );
+  }
+  return checks.status;
+}
+
+function kept(quote: Quote, ima: ImaPosition | undefined): Kept {
+  const { clock, resetCount, restartCount } = quote.clock;
+  return { clock: clock.toString(), resetCount, restartCount, ...(ima === undefined ? {} : { ima }) };
+}

@@ -1,0 +1,104 @@
+/**
+ * Evidence of any machine with a TPM 2.0: a quote over the verifier's nonce, the registers it covers, the boot log and
+ * IMA's list. One CBOR map, a conceptual-messages-wrapper collection (RFC 9999). Documented in docs/evidence.md.
+ */
+import { type CborValue, decodeCbor, encodeCbor } from '../cbor.ts';
+import { EvidenceError } from '../evidence.ts';
+import { DIGEST_SIZES } from '../hash.ts';
+
+export const MACHINE_MEDIA_TYPE = 'application/vnd.nexus-tcb.machine+cbor';
+const COLLECTION_TYPE = 'tag:nexus-tcb,2026:machine';
+const QUOTE_TYPE = 'application/vnd.nexus-tcb.tpm-quote+cbor';
+const PCRS_TYPE = 'application/vnd.nexus-tcb.pcrs+cbor';
+const IMA_TYPE = 'application/vnd.nexus-tcb.ima-list';
+const EVIDENCE_MAX = 64 * 2 ** 20;
+const PCR_COUNT = 24;
+
+/** PCR values by TPM_ALG_ID of the bank, then by index. */
+export type PcrValues = ReadonlyMap<number, ReadonlyMap<number, Uint8Array>>;
+
+export interface MachineEvidence {
+  /** TPMS_ATTEST of type quote, as it was signed; its extraData is the verifier's nonce. */
+  readonly quoted: Uint8Array;
+  /** TPMT_SIGNATURE over `quoted`. */
+  readonly signature: Uint8Array;
+  /** TPMT_PUBLIC of the attestation key. */
+  readonly akPublic: Uint8Array;
+  /** /sys/kernel/security/tpm0/binary_bios_measurements; empty where there is none. */
+  readonly eventLog: Uint8Array;
+  /** What the quoted registers hold. */
+  readonly pcrs: PcrValues;
+  /** /sys/kernel/security/ima/binary_runtime_measurements, from `imaFrom` on. */
+  readonly ima?: Uint8Array;
+}
+
+export function encodeMachineEvidence(evidence: MachineEvidence): Uint8Array {
+  const { quoted, signature, akPublic, eventLog, pcrs, ima } = evidence;
+  const banks = new Map([...pcrs].map(([bank, values]): [number, CborValue] => [bank, new Map(values)]));
+  return encodeCbor({
+    __cmwc_t: COLLECTION_TYPE,
+    platform: [QUOTE_TYPE, encodeCbor({ quoted, signature, ak: akPublic, log: eventLog })],
+    pcrs: [PCRS_TYPE, encodeCbor(banks)],
+    ...(ima === undefined ? {} : { ima: [IMA_TYPE, ima] as CborValue }),
+  });
+}
+
+/** Parse. Throws EvidenceError; what the parts hold is checked by appraisal. */
+export function decodeMachineEvidence(bytes: Uint8Array): MachineEvidence {
+  if (bytes.length > EVIDENCE_MAX) throw new EvidenceError(`${bytes.length} bytes; at most ${EVIDENCE_MAX}`);
+  const collection = decodeMap(bytes, 'the evidence');
+  if (collection.get('__cmwc_t') !== COLLECTION_TYPE) throw new EvidenceError('not a collection of a machine');
+  const ima = collection.has('ima') ? message(collection, 'ima', IMA_TYPE) : undefined;
+  if (collection.size !== (ima === undefined ? 3 : 4)) throw new EvidenceError('a message that is not known here');
+  const platform = decodeMap(message(collection, 'platform', QUOTE_TYPE), 'the platform message');
+  if (platform.size !== 4) throw new EvidenceError('the platform message has other members than it should');
+  return {
+    quoted: member(platform, 'quoted'),
+    signature: member(platform, 'signature'),
+    akPublic: member(platform, 'ak'),
+    eventLog: member(platform, 'log'),
+    pcrs: pcrValues(decodeMap(message(collection, 'pcrs', PCRS_TYPE), 'the register values')),
+    ...(ima === undefined ? {} : { ima }),
+  };
+}
+
+function pcrValues(banks: ReadonlyMap<unknown, unknown>): PcrValues {
+  return new Map(
+    [...banks].map(([bank, values]) => {
+      const size = typeof bank === 'number' ? DIGEST_SIZES.get(bank) : undefined;
+      if (size === undefined || !(values instanceof Map)) throw new EvidenceError('a bank that is not known here');
+      for (const [index, value] of values) {
+        const known = typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < PCR_COUNT;
+        if (!known || !(value instanceof Uint8Array) || value.length !== size) {
+          throw new EvidenceError(`the value of PCR ${String(index)}`);
+        }
+      }
+      return [bank as number, values as Map<number, Uint8Array>]; // checked above
+    }),
+  );
+}
+
+function decodeMap(bytes: Uint8Array, what: string): ReadonlyMap<unknown, unknown> {
+  let value: unknown;
+  try {
+    value = decodeCbor(bytes);
+  } catch (cause) {
+    throw new EvidenceError(`${what}: ${cause instanceof Error ? cause.message : 'not CBOR'}`, { cause });
+  }
+  if (value instanceof Map) return value;
+  throw new EvidenceError(`${what} is not a map`);
+}
+
+function message(collection: ReadonlyMap<unknown, unknown>, name: string, type: string): Uint8Array {
+  const record = collection.get(name);
+  if (Array.isArray(record) && record.length === 2 && record[0] === type && record[1] instanceof Uint8Array) {
+    return record[1];
+  }
+  throw new EvidenceError(`"${name}" is not a message of type ${type}`);
+}
+
+function member(map: ReadonlyMap<unknown, unknown>, name: string): Uint8Array {
+  const value = map.get(name);
+  if (value instanceof Uint8Array) return value;
+  throw new EvidenceError(`"${name}" is not a byte string`);
+}

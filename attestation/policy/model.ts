@@ -1,0 +1,192 @@
+/**
+ * What a policy sees of a machine: the evidence after its checks, as typed values. Declared once, as the schema that
+ * policies are checked against before they run; docs/policy.md lists it. Members are made when a policy asks for them.
+ */
+import type { ObjectSchema } from '@marcbachmann/cel-js';
+import { toHex } from '../bytes.ts';
+import { GUID } from '../eventlog/efi.ts';
+import { eventTypeName, type ParsedLog } from '../eventlog/format.ts';
+import type { Meaning } from '../eventlog/meaning.ts';
+import { secureBootOf } from '../eventlog/secure-boot.ts';
+import { type TypedEvent, typedEvents } from '../eventlog/typed.ts';
+import { type WindowsRecord, windowsValues } from '../eventlog/windows.ts';
+import { hashById, SHA256 } from '../hash.ts';
+import type { ImaFields } from '../ima/list.ts';
+import type { Quote } from '../quote.ts';
+
+/** Types in CEL's own words. Digests and other bytes are lower-case hexadecimal. */
+export const MODEL_SCHEMA = {
+  quote: {
+    firmwareVersion: 'string',
+    clock: 'int',
+    resetCount: 'int',
+    restartCount: 'int',
+    safe: 'bool',
+  },
+  pcrs: 'map<string, map<string, string>>',
+  secureBoot: {
+    enabled: 'bool',
+    problems: 'list<string>',
+    authorities: 'list<map<string, string>>',
+    permitted: 'list<string>',
+    forbidden: 'list<string>',
+    sbatLevel: 'string',
+  },
+  boot: {
+    commandLine: 'string',
+    commandLines: 'list<string>',
+    images: 'list<map<string, string>>',
+    sections: 'list<string>',
+    grub: 'list<string>',
+    windows: 'map<string, list<dyn>>',
+  },
+  events: 'list<map<string, dyn>>',
+  ima: {
+    entries: 'int',
+    violations: 'int',
+    files: 'list<map<string, string>>',
+  },
+} as const satisfies ObjectSchema;
+
+export interface ImaFacts {
+  readonly violations: number;
+  /** Of every entry that was replayed, with the key that a file's signature verified under. */
+  readonly files: readonly (ImaFields & { readonly signer: string | undefined })[];
+}
+
+export interface ModelSource {
+  readonly quote: Quote;
+  readonly pcrs: ReadonlyMap<number, ReadonlyMap<number, Uint8Array>>;
+  readonly log: ParsedLog;
+  /** The bank that was quoted and replayed: what bindings are decided in. */
+  readonly bank: number;
+  readonly ima: ImaFacts | undefined;
+}
+
+export type Model = Readonly<Record<keyof typeof MODEL_SCHEMA, unknown>>;
+
+/** The model of checked evidence. Members are computed once, on first use. */
+export function modelOf(source: ModelSource): Model {
+  return lazily({
+    quote: () => quoteFacts(source.quote),
+    pcrs: () => pcrFacts(source.pcrs),
+    secureBoot: () => secureBootFacts(source.log, source.bank),
+    boot: () => bootFacts(source.log, source.bank),
+    events: () => typedEvents(source.log, source.bank).map(eventFacts),
+    ima: () => imaFacts(source.ima),
+  });
+}
+
+function lazily<K extends string>(makers: Readonly<Record<K, () => unknown>>): Readonly<Record<K, unknown>> {
+  const model = {};
+  for (const [name, make] of Object.entries<() => unknown>(makers)) {
+    let value: { readonly made: unknown } | undefined;
+    const get = () => {
+      value ??= { made: make() };
+      return value.made;
+    };
+    Object.defineProperty(model, name, { enumerable: true, get });
+  }
+  return model as Readonly<Record<K, unknown>>; // defined just above
+}
+
+const quoteFacts = ({ clock, firmwareVersion }: Quote) => ({
+  firmwareVersion: firmwareVersion.toString(16).padStart(16, '0'),
+  clock: clock.clock,
+  resetCount: BigInt(clock.resetCount),
+  restartCount: BigInt(clock.restartCount),
+  safe: clock.safe,
+});
+
+function pcrFacts(pcrs: ModelSource['pcrs']) {
+  const banks = [...pcrs].map(([bank, values]) => [
+    hashById(bank)?.name ?? String(bank),
+    Object.fromEntries([...values].map(([index, value]) => [String(index), toHex(value)])),
+  ]);
+  return Object.fromEntries(banks);
+}
+
+/** How a policy names a signature: the SHA-256 of a certificate, or the digest that it is. */
+const signatureName = ({ kind, value }: { readonly kind: string; readonly value: Uint8Array }) =>
+  toHex(kind === GUID.certSha256 ? value : SHA256.digest(value));
+
+function secureBootFacts(log: ParsedLog, bank: number) {
+  const secureBoot = secureBootOf(log, bank);
+  return {
+    enabled: secureBoot.enabled && secureBoot.problems.length === 0,
+    problems: secureBoot.problems,
+    authorities: secureBoot.authorities.map(({ source, digest, signature }) => ({
+      source,
+      digest,
+      certificate: signature === undefined ? '' : signatureName(signature),
+    })),
+    permitted: secureBoot.permitted.map(signatureName),
+    forbidden: secureBoot.forbidden.map(signatureName),
+    sbatLevel: secureBoot.sbatLevel ?? '',
+  };
+}
+
+function bootFacts(log: ParsedLog, bank: number) {
+  const lines: string[] = [];
+  const images: Record<string, string>[] = [];
+  const sections: string[] = [];
+  const grub: string[] = [];
+  const windows: Record<string, (bigint | string)[]> = {};
+  for (const { event, meaning, binding, digest } of typedEvents(log, bank)) {
+    if (meaning.kind === 'image') {
+      images.push({ path: meaning.path, digest: toHex(digest), pcr: String(event.pcr) });
+      continue;
+    }
+    if (binding !== 'bound' && binding !== 'value') continue;
+    if (meaning.kind === 'kernel-command-line') lines.push(meaning.text);
+    else if (meaning.kind === 'grub' && meaning.subject === 'kernel-command-line') lines.push(meaning.text);
+    else if (meaning.kind === 'grub' && meaning.subject === 'command') grub.push(meaning.text);
+    else if (meaning.kind === 'uki-section') sections.push(meaning.section);
+    else if (meaning.kind === 'windows') addWindows(windows, meaning.records);
+  }
+  return { commandLine: lines.at(-1) ?? '', commandLines: lines, images, sections, grub, windows };
+}
+
+function addWindows(settings: Record<string, (bigint | string)[]>, records: readonly WindowsRecord[]): void {
+  for (const { name, value } of records) {
+    if (typeof value === 'object') addWindows(settings, value);
+    else if (!Object.hasOwn(settings, name)) {
+      settings[name] = windowsValues(records, name).map((one) => (typeof one === 'number' ? BigInt(one) : one));
+    }
+  }
+}
+
+function eventFacts({ event, meaning, binding, digest }: TypedEvent): Record<string, unknown> {
+  return {
+    index: BigInt(event.index),
+    pcr: BigInt(event.pcr),
+    type: eventTypeName(event.type),
+    kind: meaning.kind,
+    binding,
+    digest: toHex(digest),
+    text: meaningText(meaning),
+  };
+}
+
+/** The one text of a meaning, where it has one. */
+function meaningText(meaning: Meaning): string {
+  if ('text' in meaning) return meaning.text;
+  if ('path' in meaning) return meaning.path;
+  if ('name' in meaning) return meaning.name;
+  if ('version' in meaning) return meaning.version;
+  return 'section' in meaning ? meaning.section : '';
+}
+
+function imaFacts(ima: ImaFacts | undefined) {
+  const files = ima?.files ?? [];
+  return {
+    entries: BigInt(files.length),
+    violations: BigInt(ima?.violations ?? 0),
+    files: files.map(({ name, algorithm, digest, signer }) => ({
+      path: name,
+      algorithm,
+      digest: toHex(digest),
+      signer: signer ?? '',
+    })),
+  };
+}
