@@ -1,6 +1,7 @@
 /** Every command that is implemented. */
 import { contextCommands } from './contexts.ts';
 import { credentialCommands } from './credential.ts';
+import { nvCommands } from './nv.ts';
 import { objectCommands } from './object.ts';
 import { pcrCommands } from './pcr.ts';
 import { randomCommands } from './random.ts';
@@ -15,4 +16,5 @@ export const allCommands = [
   ...randomCommands,
   ...pcrCommands,
   ...contextCommands,
+  ...nvCommands,
 ] as const;
