@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { consoleCommand } from './commands/console.ts';
 import { enginesCommand } from './commands/engines.ts';
 import { guestCommand } from './commands/guest.ts';
+import { tpmCommand } from './commands/tpm.ts';
 import { verifierCommand } from './commands/verifier.ts';
 import { versionCommand } from './commands/version.ts';
 import { EXIT } from './errors.ts';
@@ -22,7 +23,14 @@ const program = new Command('nexus')
   .showHelpAfterError('(nexus --help shows the commands)')
   .exitOverride();
 
-for (const command of [consoleCommand(), enginesCommand(), guestCommand(), verifierCommand(), versionCommand()])
+for (const command of [
+  consoleCommand(),
+  enginesCommand(),
+  guestCommand(),
+  tpmCommand(),
+  verifierCommand(),
+  versionCommand(),
+])
   program.addCommand(command.exitOverride());
 
 try {
