@@ -18,6 +18,8 @@ export interface BootParams {
   /** Address of the RSDP. */
   readonly rsdp: number;
   readonly memory: readonly MemoryRange[];
+  /** Address of the first `setup_data` item; 0 for none. */
+  readonly setupData: number;
 }
 
 const SETUP_HEADER_AT = 0x1f1;
@@ -38,6 +40,7 @@ export function bootParams(params: BootParams): Uint8Array {
   view.setUint32(0x218, params.initrd.start, true);
   view.setUint32(0x21c, params.initrd.size, true);
   view.setUint32(0x228, params.commandLine, true);
+  view.setUint32(0x250, params.setupData, true);
   if (params.memory.length > E820_MAX) throw new RangeError('too many memory ranges');
   page[E820_COUNT_AT] = params.memory.length;
   params.memory.forEach(({ start, size, type }, i) => {
@@ -47,4 +50,16 @@ export function bootParams(params: BootParams): Uint8Array {
     view.setUint32(at + 16, E820[type], true);
   });
   return page;
+}
+
+const SETUP_RNG_SEED = 9;
+
+/** A `setup_data` item with randomness for the kernel, which otherwise spends a second on gathering some. */
+export function rngSeed(seed: Uint8Array): Uint8Array {
+  const item = new Uint8Array(16 + seed.length);
+  const view = new DataView(item.buffer);
+  view.setUint32(8, SETUP_RNG_SEED, true);
+  view.setUint32(12, seed.length, true);
+  item.set(seed, 16);
+  return item;
 }

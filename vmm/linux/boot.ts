@@ -6,7 +6,7 @@
 import { placeTables } from '../acpi/layout.ts';
 import type { AcpiMachine } from '../acpi/machine.ts';
 import type { EntryState, Segment } from '../engine.ts';
-import { bootParams, type MemoryRange } from './boot-params.ts';
+import { bootParams, type MemoryRange, rngSeed } from './boot-params.ts';
 import { pvhEntry } from './elf.ts';
 import { LinuxGuestError } from './error.ts';
 import type { LinuxKernel } from './kernel.ts';
@@ -22,6 +22,8 @@ export interface LinuxBoot {
   readonly tpm?: 'tis' | 'crb';
   /** The event log for the log area, given after the TPM has been extended. Up to `LOG_AREA.size` bytes. */
   readonly eventLog?: Uint8Array;
+  /** Fresh randomness for the guest's generator; 32-bit kernels take it. */
+  readonly seed?: Uint8Array;
 }
 
 export interface PlacedLinux {
@@ -33,6 +35,7 @@ const MEBIBYTE = 1 << 20;
 
 /** Memory below 1 MiB: the zero page and command line, the classic firmware area with tables and log. */
 const BOOT_PARAMS = 0x10000;
+const SETUP_DATA = 0x11000;
 const COMMAND_LINE = 0x20000;
 const LOW_RAM_END = 0x9f000;
 const ACPI_BASE = 0xe0000;
@@ -70,7 +73,9 @@ export function placeLinux(boot: LinuxBoot): PlacedLinux {
   };
   const start = entryOf(kernel);
   const information =
-    start.protocol === 'pvh' ? pvhStartInfo({ ...params, base: BOOT_PARAMS }) : bootParams({ ...params, kernel });
+    start.protocol === 'pvh'
+      ? pvhStartInfo({ ...params, base: BOOT_PARAMS })
+      : bootParams({ ...params, kernel, setupData: boot.seed ? SETUP_DATA : 0 });
   return {
     segments: [
       ...kernel.segments.map(({ gpa, bytes }) => ({ gpa, bytes })),
@@ -78,6 +83,7 @@ export function placeLinux(boot: LinuxBoot): PlacedLinux {
       { gpa: BOOT_PARAMS, bytes: information },
       { gpa: COMMAND_LINE, bytes: commandLine },
       { gpa: acpi.base, bytes: acpi.bytes },
+      ...(boot.seed ? [{ gpa: SETUP_DATA, bytes: rngSeed(boot.seed) }] : []),
       ...(eventLog ? [{ gpa: LOG_AREA.address, bytes: eventLog }] : []),
     ],
     // Each protocol looks for its information in a register of its own.

@@ -25,7 +25,7 @@ const DISTRIBUTION: Readonly<Record<LinuxArchitecture, { architecture: DebianArc
  * probed that our machine does not have. `quiet` because every character is an exit to the host.
  */
 export const FAST_COMMAND_LINE =
-  'console=ttyS0 quiet cryptomgr.notests=1 mitigations=off no_timer_check tsc=reliable random.trust_cpu=on ' +
+  'console=ttyS0 quiet cryptomgr.notests=1 mitigations=off no_timer_check tsc=reliable random.trust_bootloader=on ' +
   'lpj=4000000 nowatchdog audit=0 apparmor=0 selinux=0 8250.nr_uarts=1 i8042.nokbd i8042.noaux pci=off ' +
   'initcall_blacklist=trace_eval_init,init_kprobe_trace,isapnp_init';
 

@@ -1,4 +1,5 @@
 /** A measured Linux guest, started: TPM, measurements, event log, memory, machine. */
+import { randomBytes } from 'node:crypto';
 import type { TpmDevice } from '../../tpm/device.ts';
 import { V86_INTERRUPTS, V86_POWER } from '../acpi/machine.ts';
 import type { Engine, Vm, VmExit } from '../engine.ts';
@@ -29,6 +30,9 @@ export interface LaunchedLinux {
   readonly eventLog: Uint8Array;
 }
 
+/** What the kernel's generator holds. */
+const SEED_SIZE = 32;
+
 /** Both engines' machines: the I/O APIC's inputs are the ISA lines, and there is no PCI. */
 const MACHINE = { power: V86_POWER, interrupts: V86_INTERRUPTS };
 
@@ -46,7 +50,7 @@ export async function launchLinux(engine: Engine, launch: LinuxLaunch): Promise<
     await startTpm(tpm);
     eventLog = Uint8Array.from(launch.encodeLog(await measure(tpm, measuredEvents(boot, launch.monitorVersion))));
   }
-  const { segments, entry } = placeLinux({ ...boot, ...(tpm && { eventLog }) });
+  const { segments, entry } = placeLinux({ ...boot, seed: randomBytes(SEED_SIZE), ...(tpm && { eventLog }) });
   const vm = await engine.create({
     name: launch.name,
     memoryBytes,

@@ -161,7 +161,7 @@ describe('direct boot', async () => {
   };
 
   it('places nothing on top of anything else', () => {
-    const { segments } = placeLinux({ ...boot, eventLog: new Uint8Array(LOG_AREA.size) });
+    const { segments } = placeLinux({ ...boot, eventLog: new Uint8Array(LOG_AREA.size), seed: new Uint8Array(32) });
     const sorted = segments.toSorted((a, b) => a.gpa - b.gpa);
     sorted.reduce((end, { gpa, bytes }) => {
       expect(gpa).toBeGreaterThanOrEqual(end);
@@ -182,12 +182,14 @@ describe('direct boot', async () => {
       commandLine: 0x20000,
       initrd: { start: 0x1800000, size: 9 },
       rsdp: 0xe0400,
+      setupData: 0x11000,
       memory: [{ start: 0x100000, size: 0x1000, type: 'ram' }],
     });
     const view = new DataView(page.buffer);
     expect(view.getUint32(0x70, true)).toBe(0xe0400);
     expect(view.getUint32(0x228, true)).toBe(0x20000);
     expect([view.getUint32(0x218, true), view.getUint32(0x21c, true)]).toEqual([0x1800000, 9]);
+    expect(view.getUint32(0x250, true)).toBe(0x11000);
     expect(page[0x1e8]).toBe(1);
     expect(view.getUint32(0x2d0, true)).toBe(0x100000);
   });
