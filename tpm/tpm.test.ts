@@ -2,14 +2,18 @@ import { describe, expect, it } from 'vitest';
 import { TpmClient } from './client/index.ts';
 import { MemoryStore } from './state/store.ts';
 import {
+  decode,
   type Infer,
   TPM_ALG,
+  TPM_CAP,
   TPM_ECC,
   TPM_RC,
   TPM_RH,
+  TPM_ST,
   TPM_SU,
   type TPM2B_PUBLIC,
   TPMA_OBJECT,
+  TPMS_ATTEST,
 } from './structures/index.ts';
 import { Tpm, type TpmOptions } from './tpm.ts';
 
@@ -26,7 +30,7 @@ const storageAttributes =
 
 type Public = Infer<typeof TPM2B_PUBLIC>;
 const aes = { algorithm: TPM_ALG.AES, keyBits: 128, mode: TPM_ALG.CFB } as const;
-const eccStorage: Public = {
+const eccStorage = {
   type: TPM_ALG.ECC,
   nameAlg: TPM_ALG.SHA256,
   objectAttributes: storageAttributes,
@@ -38,15 +42,15 @@ const eccStorage: Public = {
     kdf: { scheme: TPM_ALG.NULL },
   },
   unique: { x: EMPTY, y: EMPTY },
-};
-const rsaStorage: Public = {
+} as const satisfies Public;
+const rsaStorage = {
   type: TPM_ALG.RSA,
   nameAlg: TPM_ALG.SHA256,
   objectAttributes: storageAttributes,
   authPolicy: EMPTY,
   parameters: { symmetric: aes, scheme: { scheme: TPM_ALG.NULL }, keyBits: 2048, exponent: 0 },
   unique: EMPTY,
-};
+} as const satisfies Public;
 const sealed: Public = {
   type: TPM_ALG.KEYEDHASH,
   nameAlg: TPM_ALG.SHA256,
@@ -54,6 +58,25 @@ const sealed: Public = {
   authPolicy: EMPTY,
   parameters: { scheme: { scheme: TPM_ALG.NULL } },
   unique: EMPTY,
+};
+const signingAttributes = (storageAttributes & ~TPMA_OBJECT.decrypt) | TPMA_OBJECT.sign;
+const eccSigning: Public = {
+  ...eccStorage,
+  objectAttributes: signingAttributes,
+  parameters: {
+    ...eccStorage.parameters,
+    symmetric: { algorithm: TPM_ALG.NULL },
+    scheme: { scheme: TPM_ALG.ECDSA, details: { hashAlg: TPM_ALG.SHA256 } },
+  },
+};
+const rsaSigning: Public = {
+  ...rsaStorage,
+  objectAttributes: signingAttributes,
+  parameters: {
+    ...rsaStorage.parameters,
+    symmetric: { algorithm: TPM_ALG.NULL },
+    scheme: { scheme: TPM_ALG.RSAPSS, details: { hashAlg: TPM_ALG.SHA256 } },
+  },
 };
 const noAuth = { userAuth: EMPTY, data: EMPTY };
 const creation = { outsideInfo: EMPTY, creationPCR: [] };
@@ -220,5 +243,95 @@ describe('a TPM in this process', () => {
       secret,
     });
     expect(certInfo).toEqual(credential);
+  });
+
+  it('quotes PCR with a restricted key, so that the signature verifies and the structure decodes', async () => {
+    const { client } = await started();
+    for (const inPublic of [eccSigning, rsaSigning]) {
+      const key = await client.CreatePrimary({
+        primaryHandle: TPM_RH.ENDORSEMENT,
+        inSensitive: noAuth,
+        inPublic,
+        ...creation,
+      });
+      const { quoted, signature } = await client.Quote({
+        signHandle: key.objectHandle,
+        qualifyingData: text('nonce'),
+        inScheme: { scheme: TPM_ALG.NULL },
+        PCRselect: [{ hash: TPM_ALG.SHA256, pcrSelect: [0, 1, 2] }],
+      });
+      const attest = decode(TPMS_ATTEST, quoted);
+      expect(attest.extraData).toEqual(text('nonce'));
+      if (attest.type !== TPM_ST.ATTEST_QUOTE) throw new Error('not a quote');
+      expect(attest.attested.pcrDigest).toEqual(client.crypto.hash(TPM_ALG.SHA256, new Uint8Array(96)));
+      const digest = client.crypto.hash(TPM_ALG.SHA256, quoted);
+      if (signature.sigAlg === TPM_ALG.NULL) throw new Error('not signed');
+      const { validation } = await client.VerifySignature({ keyHandle: key.objectHandle, digest, signature });
+      expect(validation.digest.length).toBeGreaterThan(0);
+      const wrong = digest.map((octet) => octet ^ 1);
+      expect(await code(client.VerifySignature({ keyHandle: key.objectHandle, digest: wrong, signature }))).toBe(0x2db);
+      // A restricted key signs no digest without a ticket that the TPM made it.
+      const ticket = { tag: TPM_ST.HASHCHECK, hierarchy: TPM_RH.NULL, digest: EMPTY } as const;
+      const signing = client.Sign({
+        keyHandle: key.objectHandle,
+        digest,
+        inScheme: { scheme: TPM_ALG.NULL },
+        validation: ticket,
+      });
+      expect(await code(signing)).toBe(0x3e0);
+    }
+  });
+
+  it('unseals under a PCR policy until the PCR changes', async () => {
+    const { client } = await started();
+    const pcrs = [{ hash: TPM_ALG.SHA256, pcrSelect: [7] }] as const;
+    const trial = await client.startSession({ type: 'trial' });
+    await client.PolicyPCR({ policySession: trial, pcrDigest: EMPTY, pcrs: [...pcrs] });
+    await client.PolicyAuthValue({ policySession: trial });
+    const { policyDigest } = await client.PolicyGetDigest({ policySession: trial });
+    await client.FlushContext({ flushHandle: trial.handle });
+    const { objectHandle: parentHandle } = await client.CreatePrimary({
+      primaryHandle: TPM_RH.OWNER,
+      inSensitive: noAuth,
+      inPublic: eccStorage,
+      ...creation,
+    });
+    const userAuth = text('pin');
+    const made = await client.Create({
+      parentHandle,
+      inSensitive: { userAuth, data: text('pcr secret') },
+      inPublic: {
+        ...sealed,
+        objectAttributes: TPMA_OBJECT.fixedTPM | TPMA_OBJECT.fixedParent,
+        authPolicy: policyDigest,
+      },
+      ...creation,
+    });
+    const { objectHandle } = await client.Load({ parentHandle, inPrivate: made.outPrivate, inPublic: made.outPublic });
+    expect(await code(client.Unseal({ itemHandle: objectHandle }, { auth: userAuth }))).toBe(TPM_RC.AUTH_UNAVAILABLE);
+    const session = await client.startSession({ type: 'policy', encrypt: true });
+    const assert = async (): Promise<void> => {
+      await client.PolicyPCR({ policySession: session, pcrDigest: EMPTY, pcrs: [...pcrs] });
+      await client.PolicyAuthValue({ policySession: session });
+    };
+    await assert();
+    const { outData } = await client.Unseal({ itemHandle: objectHandle }, { auth: { session, authValue: userAuth } });
+    expect(outData).toEqual(text('pcr secret'));
+    await assert();
+    await client.PCR_Event({ pcrHandle: 7, eventData: text('other firmware') });
+    const after = client.Unseal({ itemHandle: objectHandle }, { auth: { session, authValue: userAuth } });
+    expect(await code(after)).toBe(TPM_RC.PCR_CHANGED);
+  });
+
+  it('pages through capabilities', async () => {
+    const { client } = await started();
+    const { capabilityData, moreData } = await client.GetCapability({
+      capability: TPM_CAP.TPM_PROPERTIES,
+      property: 0x100,
+      propertyCount: 3,
+    });
+    expect(moreData).toBe(true);
+    if (capabilityData.capability !== TPM_CAP.TPM_PROPERTIES) throw new Error('another capability');
+    expect(capabilityData.data.map(({ property }) => property)).toEqual([0x100, 0x101, 0x102]);
   });
 });

@@ -46,8 +46,8 @@ import {
   trim,
 } from './sessions.ts';
 
-/** An entity: its handle, and its name where the client should not have to ask the TPM for it. */
-export type Entity = number | { readonly handle: number; readonly name: Uint8Array };
+/** An entity: its handle, and its name where the client should not have to ask the TPM for it. Sessions are entities. */
+export type Entity = number | { readonly handle: number; readonly name?: Uint8Array };
 
 /** How one command is authorised and sent. */
 export interface CommandOptions {
@@ -104,6 +104,7 @@ export class ClientBase {
   readonly transport: TpmTransport;
   readonly crypto: CryptoProvider;
   readonly #names = new Map<number, Uint8Array>();
+  readonly #sessions = new Map<number, ClientSession>();
 
   constructor(transport: TpmTransport, crypto: CryptoProvider) {
     this.transport = transport;
@@ -237,13 +238,17 @@ export class ClientBase {
     const { objectHandle, name, loadedHandle } = result;
     if (typeof objectHandle === 'number' && name instanceof Uint8Array) this.#names.set(objectHandle, name);
     if (typeof loadedHandle === 'number') this.#names.delete(loadedHandle);
+    const session = this.#sessions.get(handleOf((args.policySession ?? 0) as Entity));
+    if (session !== undefined && command.code === TPM_CC.PolicyAuthValue) session.policyAuth = 'hmac';
+    if (session !== undefined && command.code === TPM_CC.PolicyPassword) session.policyAuth = 'password';
+    if (command.code === TPM_CC.FlushContext) this.#sessions.delete(args.flushHandle as number);
     if (command.code === TPM_CC.FlushContext) this.#names.delete(args.flushHandle as number);
     if (command.code === TPM_CC.EvictControl) this.#names.delete(args.persistentHandle as number);
   }
 
   /** The name of an entity: as given, as learnt at creation, or asked of the TPM. */
   async nameOf(entity: Entity): Promise<Uint8Array> {
-    if (typeof entity !== 'number') return entity.name;
+    if (typeof entity !== 'number') return entity.name ?? this.nameOf(entity.handle);
     const kind = entity >>> 24;
     if (kind === 0x80 || kind === 0x81) {
       const known = this.#names.get(entity);
@@ -306,7 +311,7 @@ export class ClientBase {
     if (options.encrypt) attributes |= TPMA_SESSION.encrypt;
     if (options.decrypt) attributes |= TPMA_SESSION.decrypt;
     if (options.audit) attributes |= TPMA_SESSION.audit;
-    return {
+    const session: ClientSession = {
       handle: sessionHandle,
       type,
       authHash,
@@ -318,6 +323,8 @@ export class ClientBase {
       attributes,
       policyAuth: 'none',
     };
+    this.#sessions.set(sessionHandle, session);
+    return session;
   }
 }
 

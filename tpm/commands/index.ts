@@ -1,11 +1,15 @@
 /** Every command that is implemented. */
+import { attestationCommands } from './attestation.ts';
+import { capabilityCommands } from './capability.ts';
 import { contextCommands } from './contexts.ts';
 import { credentialCommands } from './credential.ts';
 import { nvCommands } from './nv.ts';
 import { objectCommands } from './object.ts';
 import { pcrCommands } from './pcr.ts';
+import { policyCommands } from './policy.ts';
 import { randomCommands } from './random.ts';
 import { sessionCommands } from './session.ts';
+import { signingCommands } from './signing.ts';
 import { startupCommands } from './startup.ts';
 
 export const allCommands = [
@@ -17,4 +21,8 @@ export const allCommands = [
   ...pcrCommands,
   ...contextCommands,
   ...nvCommands,
+  ...attestationCommands,
+  ...signingCommands,
+  ...policyCommands,
+  ...capabilityCommands,
 ] as const;
