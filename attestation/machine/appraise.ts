@@ -25,6 +25,7 @@ const BOOT_PCRS = new Set([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 17, 18]
 /** The format as the verifier service takes it. */
 export const machineEvidence: EvidenceFormat = {
   mediaType: MACHINE_MEDIA_TYPE,
+  keyBinding: 'nonce',
   parseReference: (body) => compileReference(body).document,
   open(bytes) {
     const evidence = decodeMachineEvidence(bytes);

@@ -6,6 +6,7 @@ import { nexusEvidence } from '../appraise.ts';
 import { type KekSource, type KeyEncryptionKey, loadKek } from '../broker/kek.ts';
 import { Releases } from '../broker/releases.ts';
 import { Resources } from '../broker/resources.ts';
+import { machineEvidence } from '../machine/appraise.ts';
 import { Attestations } from './attestations.ts';
 import { Challenges } from './challenges.ts';
 import { expireVerdicts } from './changes.ts';
@@ -55,7 +56,7 @@ export interface VerifierOptions {
   readonly oidc?: readonly OidcProvider[];
   /** Run jobs (expiry, webhooks, cleaning) while listening. Default true. */
   readonly jobs?: boolean;
-  /** Default: the evidence of nexus hosts, docs/evidence.md. */
+  /** Default: the evidence of nexus hosts and of any machine with a TPM 2.0, docs/evidence.md. */
   readonly formats?: readonly EvidenceFormat[];
   readonly clock?: () => Date;
   readonly logger?: FastifyBaseLogger | false;
@@ -154,7 +155,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
   const challengeSeconds = options.challengeSeconds ?? DEFAULT_SECONDS;
   const resultSeconds = options.resultSeconds ?? DEFAULT_SECONDS;
   const manufacturers = new Manufacturers(options.manufacturers, options.revocationLists);
-  const formats = options.formats ?? [nexusEvidence];
+  const formats = options.formats ?? [nexusEvidence, machineEvidence];
   const source = kekSource(options);
   const db = await openDatabase(options.database);
   try {
