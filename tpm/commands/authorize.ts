@@ -156,6 +156,8 @@ export function checkSessions(
 ): void {
   const { sessions } = context;
   if (sessions.length < command.authCount) throw new TpmError(TPM_RC.AUTH_MISSING);
+  if (handles[0] === TPM_RH.PLATFORM && context.state.ppCommands.has(command.code) && !context.physicalPresence)
+    throw new TpmError(TPM_RC.PP);
   for (let i = 0; i < sessions.length; i++) {
     try {
       checkSession(context, command, handles, parameters, sessions[i]!, i);

@@ -1,7 +1,7 @@
 /** Interface types of handles, and what they stand for. Part 2, section 9. */
 import { isPin, type NvIndex } from '../state/nv.ts';
 import { has, type Sequence, type TpmObject } from '../state/objects.ts';
-import { PCR_COUNT } from '../state/pcr.ts';
+import { isAuthorizedPcr, PCR_COUNT } from '../state/pcr.ts';
 import type { Session } from '../state/sessions.ts';
 import { NO_POLICY, type Policy, type TpmState } from '../state/state.ts';
 import { handleName, TPM_ALG, TPM_HT, TPM_RC, TPM_RH, TPMA_NV, TPMA_OBJECT, TpmError } from '../structures/index.ts';
@@ -210,7 +210,7 @@ export function entityAuth(state: TpmState, handle: number): Uint8Array {
     return found?.sensitive?.authValue ?? EMPTY;
   }
   if (isNvHandle(handle)) return state.nv.get(handle)?.authValue ?? EMPTY;
-  return EMPTY;
+  return isAuthorizedPcr(handle) ? state.pcrAuth : EMPTY;
 }
 
 const EMPTY = new Uint8Array(0);
@@ -230,7 +230,7 @@ export function entityPolicy(state: TpmState, handle: number): Policy {
     const publicArea = state.nv.get(handle)?.publicArea;
     return publicArea === undefined ? NO_POLICY : { alg: publicArea.nameAlg, digest: publicArea.authPolicy };
   }
-  return handle < PCR_COUNT ? state.pcrPolicy : NO_POLICY;
+  return isAuthorizedPcr(handle) ? state.pcrPolicy : NO_POLICY;
 }
 
 /** Whether wrong guesses at this entity's authorisation do not count. Part 1, section 19.8.2. */

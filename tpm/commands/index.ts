@@ -1,8 +1,13 @@
 /** Every command that is implemented. */
 import { attestationCommands } from './attestation.ts';
 import { capabilityCommands } from './capability.ts';
+
+import { clockCommands } from './clocks.ts';
 import { contextCommands } from './contexts.ts';
 import { credentialCommands } from './credential.ts';
+import { dictionaryAttackCommands } from './dictionary-attack.ts';
+import { hierarchyCommands } from './hierarchy.ts';
+import { managementCommands } from './management.ts';
 import { nvCommands } from './nv.ts';
 import { objectCommands } from './object.ts';
 import { pcrCommands } from './pcr.ts';
@@ -20,6 +25,10 @@ export const allCommands = [
   ...randomCommands,
   ...pcrCommands,
   ...contextCommands,
+  ...hierarchyCommands,
+  ...dictionaryAttackCommands,
+  ...clockCommands,
+  ...managementCommands,
   ...nvCommands,
   ...attestationCommands,
   ...signingCommands,

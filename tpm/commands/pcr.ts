@@ -1,10 +1,12 @@
 /** Integrity collection. Part 3, section 22. */
-import { allPcrs, PCR_ATTRIBUTES, type PcrBanks } from '../state/pcr.ts';
+import { allPcrs, isAuthorizedPcr, PCR_ATTRIBUTES, type PcrBanks } from '../state/pcr.ts';
 import {
   TPM_CC,
   TPM_RC,
+  TPM2B_DIGEST,
   TPM2B_EVENT,
   type TPMI_ALG_HASH,
+  TPMI_ALG_HASH_OR_NULL,
   TPMI_YES_NO,
   TPML_DIGEST,
   TPML_DIGEST_VALUES,
@@ -13,9 +15,11 @@ import {
   TpmError,
   u32,
 } from '../structures/index.ts';
+import { trimAuth } from './authorize.ts';
 import { auth, command } from './command.ts';
 import type { Context } from './context.ts';
 import { orNull, TPMI_DH_PCR, TPMI_RH_PLATFORM } from './handles.ts';
+import { checkedPolicy } from './hierarchy.ts';
 
 const mayExtend = (tpm: Context, pcr: number): boolean =>
   tpm.locality < 5 && (PCR_ATTRIBUTES[pcr]!.extend & (1 << tpm.locality)) !== 0;
@@ -127,4 +131,38 @@ export const PCR_Allocate = command(
 /** Hash algorithms that a bank can have: SHA-1, SHA-256, SHA-384, SHA-512. */
 export const BANK_HASHES: ReadonlySet<number> = new Set([0x04, 0x0b, 0x0c, 0x0d]);
 
-export const pcrCommands = [PCR_Extend, PCR_Event, PCR_Read, PCR_Reset, PCR_Allocate];
+/** TPM2_PCR_SetAuthPolicy: of the group that a PCR is in, TPM_RC_VALUE when in none. Part 3, section 22.6. */
+export const PCR_SetAuthPolicy = command(
+  TPM_CC.PCR_SetAuthPolicy,
+  {
+    handles: { authHandle: auth(TPMI_RH_PLATFORM, 'user') },
+    params: { authPolicy: TPM2B_DIGEST, hashAlg: TPMI_ALG_HASH_OR_NULL, pcrNum: u32 },
+    nv: true,
+  },
+  (tpm, { authPolicy, hashAlg, pcrNum }) => {
+    const policy = checkedPolicy(hashAlg, authPolicy);
+    if (!isAuthorizedPcr(pcrNum)) throw new TpmError(TPM_RC.VALUE, 'pcrNum');
+    tpm.state.pcrPolicy = policy;
+    tpm.markDurable('pcr');
+  },
+);
+
+/** TPM2_PCR_SetAuthValue: of the group that a PCR is in, until the next TPM Reset. Part 3, section 22.7. */
+export const PCR_SetAuthValue = command(
+  TPM_CC.PCR_SetAuthValue,
+  { handles: { pcrHandle: auth(TPMI_DH_PCR, 'user') }, params: { auth: TPM2B_DIGEST } },
+  (tpm, { pcrHandle, auth: value }) => {
+    if (!isAuthorizedPcr(pcrHandle)) throw new TpmError(TPM_RC.VALUE, 'pcrHandle');
+    tpm.state.pcrAuth = trimAuth(value).slice();
+  },
+);
+
+export const pcrCommands = [
+  PCR_Extend,
+  PCR_Event,
+  PCR_Read,
+  PCR_Reset,
+  PCR_Allocate,
+  PCR_SetAuthPolicy,
+  PCR_SetAuthValue,
+] as const;

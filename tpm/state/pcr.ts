@@ -38,6 +38,9 @@ export const isDrtmPcr = (pcr: number): boolean => pcr >= 17 && pcr <= 22;
 /** Changes do not count: debug, and those of the static and dynamic operating system. */
 export const isNoIncrement = (pcr: number): boolean => pcr === 16 || pcr >= 21;
 
+/** In the one group that has an authorisation value and policy: 20-22, as in the reference. */
+export const isAuthorizedPcr = (pcr: number): boolean => pcr >= 20 && pcr <= 22;
+
 /** The PCR of one TPM, all banks. */
 export class PcrBanks {
   readonly #crypto: CryptoProvider;
