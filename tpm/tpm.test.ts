@@ -334,4 +334,30 @@ describe('a TPM in this process', () => {
     if (capabilityData.capability !== TPM_CAP.TPM_PROPERTIES) throw new Error('another capability');
     expect(capabilityData.data.map(({ property }) => property)).toEqual([0x100, 0x101, 0x102]);
   });
+
+  it('moves a running TPM to another process: objects, sessions and PCR go on', async () => {
+    const { tpm, client } = await started();
+    const { objectHandle, name } = await client.CreatePrimary({
+      primaryHandle: TPM_RH.OWNER,
+      inSensitive: noAuth,
+      inPublic: eccStorage,
+      ...creation,
+    });
+    await client.PCR_Event({ pcrHandle: 17 - 1, eventData: text('measured') });
+    const session = await client.startSession({ encrypt: true });
+    const state = { permanent: tpm.exportPermanent(), volatile: tpm.exportVolatile() };
+    const other = await Tpm.create();
+    await other.restore(state);
+    other.powerOn();
+    const moved = await TpmClient.of(other);
+    expect((await moved.ReadPublic({ objectHandle })).name).toEqual(name);
+    expect((await moved.ReadPublic({ objectHandle }, { sessions: [session] })).name).toEqual(name);
+    expect(other.exportPermanent()).toEqual(state.permanent);
+    const select = [{ hash: TPM_ALG.SHA256, pcrSelect: [16] }] as const;
+    const [a, b] = await Promise.all([client, moved].map((c) => c.PCR_Read({ pcrSelectionIn: [...select] })));
+    expect(a).toEqual(b);
+    other.powerOff();
+    await expect(other.restore({ permanent: state.permanent.subarray(1) })).rejects.toThrow(/not the state of a TPM/);
+    await expect(other.restore({ volatile: Uint8Array.of(1, 2) })).rejects.toThrow();
+  });
 });

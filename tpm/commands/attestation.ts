@@ -1,7 +1,6 @@
 /** Attestation. Part 3, section 18. */
 import { equalSecret, u16be } from '../crypto/bytes.ts';
 import { KDFa } from '../crypto/kdf.ts';
-import { nvHas } from '../state/nv.ts';
 import type { TpmObject } from '../state/objects.ts';
 import {
   encode,
@@ -15,7 +14,6 @@ import {
   TPM2B_ATTEST,
   TPM2B_DATA,
   TPM2B_DIGEST,
-  TPMA_NV,
   TPML_PCR_SELECTION,
   TPMS_ATTEST,
   TPMT_SIG_SCHEME,
@@ -34,7 +32,7 @@ import {
   TPMI_RH_NV_INDEX,
   TPMI_SH_HMAC,
 } from './handles.ts';
-import { requireNvRead } from './nv-access.ts';
+import { nvRange, requireReadable } from './nv.ts';
 import { ticketDigest } from './object-logic.ts';
 import { requireSigningKey, type SigningScheme, selectScheme, sign } from './signing-logic.ts';
 
@@ -250,10 +248,9 @@ export const NV_Certify = command(
   },
   (tpm, { signHandle, authHandle, nvIndex, qualifyingData, inScheme, size, offset }) => {
     const chosen = signer(signHandle, inScheme);
-    requireNvRead(authHandle, nvIndex);
-    if (!nvHas(nvIndex, TPMA_NV.WRITTEN)) throw new TpmError(TPM_RC.NV_UNINITIALIZED);
+    requireReadable(authHandle, nvIndex);
     if (size > MAX_NV_BUFFER) throw new TpmError(TPM_RC.VALUE, 'size');
-    if (offset + size > nvIndex.data.length) throw new TpmError(TPM_RC.NV_RANGE);
+    const nvContents = nvRange(nvIndex, offset, size);
     const indexName = nvIndex.name;
     const attested: Attested =
       size === 0 && offset === 0 && chosen !== undefined
@@ -263,7 +260,7 @@ export const NV_Certify = command(
           }
         : {
             type: TPM_ST.ATTEST_NV,
-            attested: { indexName, offset, nvContents: nvIndex.data.subarray(offset, offset + size) },
+            attested: { indexName, offset, nvContents },
           };
     const { bytes, signature } = attest(tpm, signHandle, chosen, qualifyingData, attested);
     return { certifyInfo: bytes, signature };

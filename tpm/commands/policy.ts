@@ -39,7 +39,7 @@ import {
   TPMI_RH_NV_INDEX,
   TPMI_SH_POLICY,
 } from './handles.ts';
-import { requireNvRead } from './nv-access.ts';
+import { requireReadable } from './nv.ts';
 import { ticketDigest } from './object-logic.ts';
 import {
   applyAssertion,
@@ -242,8 +242,7 @@ export const PolicyNV = command(
   },
   (tpm, { authHandle, nvIndex, policySession: session, operandB, offset, operation }) => {
     if (!isTrial(session)) {
-      requireNvRead(authHandle, nvIndex);
-      if (!nvHas(nvIndex, TPMA_NV.WRITTEN)) throw new TpmError(TPM_RC.NV_UNINITIALIZED);
+      requireReadable(authHandle, nvIndex);
       if (offset > nvIndex.data.length) throw new TpmError(TPM_RC.VALUE, 'offset');
       if (offset + operandB.length > nvIndex.data.length) throw new TpmError(TPM_RC.SIZE, 'operandB');
       const operandA = nvIndex.data.subarray(offset, offset + operandB.length);
@@ -432,8 +431,7 @@ export const PolicyAuthorizeNV = command(
   { handles: { authHandle: auth(TPMI_RH_NV_AUTH, 'user'), nvIndex: TPMI_RH_NV_INDEX, ...policySession } },
   (tpm, { authHandle, nvIndex, policySession: session }) => {
     if (!isTrial(session)) {
-      requireNvRead(authHandle, nvIndex);
-      if (!nvHas(nvIndex, TPMA_NV.WRITTEN)) throw new TpmError(TPM_RC.NV_UNINITIALIZED);
+      requireReadable(authHandle, nvIndex);
       const hashAlg = (nvIndex.data[0]! << 8) | (nvIndex.data[1] ?? 0);
       const size = DIGEST_SIZE[hashAlg];
       if (size === undefined || nvIndex.data.length < 2 + size || hashAlg !== session.authHash)
