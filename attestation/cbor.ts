@@ -4,7 +4,6 @@
  * tags and non-shortest integers are all refused by one rule.
  */
 import { Encoder, Tag } from 'cbor-x';
-import { sameBytes } from './bytes.ts';
 
 export { Tag };
 
@@ -51,7 +50,7 @@ export function decodeCbor(bytes: Uint8Array): unknown {
   } catch (cause) {
     throw new CborError('the bytes are not CBOR', { cause });
   }
-  if (!sameBytes(again, bytes)) throw new CborError('the CBOR is not in deterministic form');
+  if (!equal(again, bytes)) throw new CborError('the CBOR is not in deterministic form');
   return value;
 }
 
@@ -77,3 +76,5 @@ function compare(a: Uint8Array, b: Uint8Array): number {
   }
   return a.length - b.length;
 }
+
+const equal = (a: Uint8Array, b: Uint8Array) => a.length === b.length && compare(a, b) === 0;

@@ -23,12 +23,10 @@ export interface TypedError extends Error {
   readonly remedy: string;
 }
 
-export function isTypedError(error: unknown): error is TypedError {
-  return (
-    error instanceof Error &&
-    typeof (error as Partial<TypedError>).code === 'string' &&
-    typeof (error as Partial<TypedError>).remedy === 'string'
-  );
+export function isTypedError(error: unknown): error is Error & { readonly code: string; readonly remedy?: string } {
+  if (!(error instanceof Error) || systemError(error)) return false;
+  const { code } = error as Partial<TypedError>;
+  return typeof code === 'string' && !code.startsWith('ERR_'); // ERR_: Node's own, a defect of ours
 }
 
 /** A mistake on the command line or in a file that the command line names. */
@@ -43,8 +41,8 @@ export class UsageError extends Error implements TypedError {
   }
 }
 
-const STATE_CODE = /^E_(STATE|STORE|LOCK)/;
-const ENVIRONMENT_CODE = /^E_(ENV|NO_COMPILER|NO_DEVICE|PORT|TRANSPORT)/;
+const STATE_CODE = /^E_(STATE|STORE|LOCK|NOT_RUNNING)/;
+const ENVIRONMENT_CODE = /^(E_(ENV|NO_DEVICE|PORT|TRANSPORT|PLATFORM)|GUEST_COMPILER)/;
 const REFUSED_CODE = /^E_(REFUSED|ROOT_SEALED|VERDICT)/;
 
 export function exitCodeOf(error: unknown): ExitCode {
@@ -63,18 +61,19 @@ function systemError(error: unknown): error is NodeJS.ErrnoException {
 /** Print an error as a person or a program wants it; a stack trace only for a defect of ours. */
 export function reportError(error: unknown, json: boolean): void {
   if (json) {
-    const { code, message, remedy } = describe(error);
+    const { code, message, remedy } = describeError(error);
     process.stdout.write(`${JSON.stringify({ ok: false, error: { code, message, remedy } }, null, 2)}\n`);
     return;
   }
-  const { code, message, remedy, stack } = describe(error);
+  const { code, message, remedy, stack } = describeError(error);
   process.stderr.write(
     `nexus: ${code}: ${message}\n${remedy ? `  way out: ${remedy}\n` : ''}${stack ? `${stack}\n` : ''}`,
   );
 }
 
-function describe(error: unknown): { code: string; message: string; remedy: string; stack?: string } {
-  if (isTypedError(error)) return { code: error.code, message: error.message, remedy: error.remedy };
+/** An error as plain data: for JSON, and for another process. */
+export function describeError(error: unknown): { code: string; message: string; remedy: string; stack?: string } {
+  if (isTypedError(error)) return { code: error.code, message: error.message, remedy: error.remedy ?? '' };
   if (systemError(error)) {
     return {
       code: error.code ?? 'E_ENV',

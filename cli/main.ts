@@ -1,11 +1,18 @@
 #!/usr/bin/env node
 /** The `nexus` command. One file per subcommand in `commands/`; this file only lists them. */
 import { Command, CommanderError } from 'commander';
+import { attestCommand } from './commands/attest.ts';
 import { consoleCommand } from './commands/console.ts';
+import { demoCommand } from './commands/demo.ts';
 import { enginesCommand } from './commands/engines.ts';
 import { guestCommand } from './commands/guest.ts';
+import { manifestCommand } from './commands/manifest.ts';
+import { psCommand } from './commands/ps.ts';
+import { sealCommand, unsealCommand } from './commands/seal.ts';
 import { tpmCommand } from './commands/tpm.ts';
+import { upCommand } from './commands/up.ts';
 import { verifierCommand } from './commands/verifier.ts';
+import { verifyCommand } from './commands/verify.ts';
 import { versionCommand } from './commands/version.ts';
 import { EXIT } from './errors.ts';
 import { examples } from './output.ts';
@@ -23,15 +30,23 @@ const program = new Command('nexus')
   .showHelpAfterError('(nexus --help shows the commands)')
   .exitOverride();
 
-for (const command of [
+const commands = [
+  demoCommand(),
+  upCommand(),
+  psCommand(),
   consoleCommand(),
-  enginesCommand(),
-  guestCommand(),
+  attestCommand(),
+  verifyCommand(),
+  sealCommand(),
+  unsealCommand(),
+  manifestCommand(),
   tpmCommand(),
   verifierCommand(),
+  guestCommand(),
+  enginesCommand(),
   versionCommand(),
-])
-  program.addCommand(command.exitOverride());
+];
+for (const command of commands) program.addCommand(command.exitOverride());
 
 try {
   await program.parseAsync();

@@ -39,10 +39,7 @@ const HostSchema = Type.Object(
   {
     state: Type.String({ minLength: 1, description: 'the state directory, relative to this file' }),
     tpm: Type.Optional(
-      Type.String({
-        pattern: '^(embedded|device:/.+|(swtpm|mssim)://[^/:]+:[0-9]{1,5})$',
-        description: '"embedded", "device:/dev/tpmrm0", "swtpm://HOST:PORT" or "mssim://HOST:PORT"',
-      }),
+      Type.Literal('embedded', { description: '"embedded": the platform TPM, with its state in the state directory' }),
     ),
     engine: Type.Optional(
       Type.Union([Type.Literal('auto'), Type.Literal('v86'), Type.Literal('kvm')], {
@@ -90,7 +87,7 @@ export interface PartitionConfig {
 
 export interface HostConfig {
   readonly stateDirectory: string;
-  readonly tpm: string;
+  readonly tpm: 'embedded';
   readonly engine: 'auto' | 'v86' | 'kvm';
   readonly verifierUrl?: string;
   readonly partitions: readonly PartitionConfig[];

@@ -15,6 +15,12 @@ export type HostErrorCode =
   | 'E_PLATFORM'
   /** The core refused what the host asked for: a defect or a resource exhausted. */
   | 'E_CORE_REFUSED'
+  /** No partition of that name. */
+  | 'E_NO_PARTITION'
+  /** No host runs on the state directory. */
+  | 'E_NOT_RUNNING'
+  /** A running host refused an operator's request. */
+  | 'E_HOST_REFUSED'
   /** The machine lacks what the description asks for. */
   | 'E_ENVIRONMENT';
 

@@ -15,6 +15,7 @@ export type SealSelector =
 
 export class NexusKeys {
   private readonly root: Uint8Array;
+  private counters: Uint8Array | undefined;
   private attestation: { readonly privateKey: KeyObject; readonly publicKey: KeyObject } | undefined;
 
   /** Takes ownership of the root secret; `destroy` zeroes it. */
@@ -33,6 +34,12 @@ export class NexusKeys {
   /** AES-256 key of what the operator seals to this platform and nexus (`nexus seal`). */
   operatorKey(): Uint8Array {
     return this.derive('nexus-tcb seal to platform v1', new Uint8Array());
+  }
+
+  /** HMAC key that authenticates the records of counters. The same array each time; zeroed by `destroy`. */
+  counterKey(): Uint8Array {
+    this.counters ??= this.derive('nexus-tcb counters v1', new Uint8Array());
+    return this.counters;
   }
 
   /** The ECDSA P-256 key that signs reports; the same for the life of the root secret. */
@@ -61,6 +68,7 @@ export class NexusKeys {
 
   destroy(): void {
     this.root.fill(0);
+    this.counters?.fill(0);
     this.attestation = undefined;
   }
 

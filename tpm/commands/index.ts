@@ -1,7 +1,7 @@
 /** Every command that is implemented. */
 import { attestationCommands } from './attestation.ts';
-import { auditCommands } from './audit.ts';
 import { capabilityCommands } from './capability.ts';
+
 import { clockCommands } from './clocks.ts';
 import { contextCommands } from './contexts.ts';
 import { credentialCommands } from './credential.ts';
@@ -12,7 +12,6 @@ import { nvCommands } from './nv.ts';
 import { objectCommands } from './object.ts';
 import { pcrCommands } from './pcr.ts';
 import { policyCommands } from './policy.ts';
-import { policyCapabilityCommands } from './policy-capability.ts';
 import { randomCommands } from './random.ts';
 import { sessionCommands } from './session.ts';
 import { signingCommands } from './signing.ts';
@@ -34,7 +33,5 @@ export const allCommands = [
   ...attestationCommands,
   ...signingCommands,
   ...policyCommands,
-  ...policyCapabilityCommands,
-  ...auditCommands,
   ...capabilityCommands,
 ] as const;

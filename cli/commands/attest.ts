@@ -1,0 +1,87 @@
+/** `nexus attest`: evidence of this platform, for a file or for a verifier. */
+import { Command, Option } from 'commander';
+import { VerifierClient } from '../../attestation/index.ts';
+import { askPlatform, writeFileAtomic } from '../../nexus/host/index.ts';
+import { EXIT, UsageError } from '../errors.ts';
+import { conclude, examples, table, withJson } from '../output.ts';
+
+interface Options {
+  readonly json?: boolean;
+  readonly state: string;
+  readonly nonce?: string;
+  readonly out?: string;
+  readonly akOut?: string;
+  readonly referenceOut?: string;
+  readonly verifier?: string;
+}
+
+export function attestCommand(): Command {
+  return withJson(new Command('attest').description('evidence of this platform, for a file or a verifier'))
+    .addOption(new Option('--state <dir>', 'state directory of the platform').default('./state'))
+    .addOption(new Option('--verifier <url>', 'enrol with this verifier and have the evidence appraised'))
+    .addOption(new Option('--nonce <hex>', "the relying party's nonce, 8 to 64 bytes"))
+    .addOption(new Option('-o, --out <file>', 'write the evidence (docs/evidence.md); needs --nonce'))
+    .addOption(new Option('--ak-out <file>', 'write the attestation key (TPMT_PUBLIC), for `nexus verify --ak`'))
+    .addOption(new Option('--reference-out <file>', 'write the present PCR values as reference values'))
+    .addHelpText(
+      'after',
+      examples(
+        ['nexus attest --verifier http://127.0.0.1:8080', "the verifier's verdict as an EAR"],
+        ['nexus attest --nonce 00112233445566778899aabbccddeeff -o e.cbor --ak-out ak.pub', 'for `nexus verify`'],
+        ['nexus attest --reference-out ref.json', 'record this platform as the reference'],
+      ),
+    )
+    .action((options: Options) => conclude(options.json ?? false, () => attest(options)));
+}
+
+async function attest(options: Options) {
+  const written: string[] = [];
+  if (options.akOut !== undefined) {
+    writeFileAtomic(options.akOut, Buffer.from((await askPlatform(options.state, 'attestationKey')) as string, 'hex'));
+    written.push(options.akOut);
+  }
+  if (options.referenceOut !== undefined) {
+    const pcrs = (await askPlatform(options.state, 'pcrs')) as Record<string, string>;
+    const reference = {
+      pcrs: Object.fromEntries(Object.entries(pcrs).map(([index, value]) => [index, [value]])),
+      partitions: [],
+    };
+    writeFileAtomic(options.referenceOut, Buffer.from(`${JSON.stringify(reference, null, 2)}\n`));
+    written.push(options.referenceOut);
+  }
+  if (options.out !== undefined) {
+    if (!/^([0-9a-f]{2}){8,64}$/.test(options.nonce ?? '')) {
+      throw new UsageError(
+        'E_NONCE',
+        '--out needs --nonce with 8 to 64 bytes in lower-case hexadecimal',
+        'ask the relying party for its nonce',
+      );
+    }
+    const evidence = (await askPlatform(options.state, 'attest', { nonce: options.nonce })) as string;
+    writeFileAtomic(options.out, Buffer.from(evidence, 'hex'));
+    written.push(options.out);
+  }
+  if (options.verifier !== undefined) return verdict(options.state, options.verifier);
+  if (written.length === 0) {
+    throw new UsageError(
+      'E_USAGE',
+      'nothing was asked for',
+      'name --verifier, or --out with --nonce, --ak-out or --reference-out',
+    );
+  }
+  return { json: { written }, text: written.map((file) => `${file}: written`).join('\n') };
+}
+
+async function verdict(state: string, url: string) {
+  const client = new VerifierClient(url);
+  const platform = (await askPlatform(state, 'enrol', { verifier: url })) as string;
+  const { id, nonce } = await client.challenge();
+  const evidence = (await askPlatform(state, 'attest', { nonce: Buffer.from(nonce).toString('hex') })) as string;
+  const reply = await client.attest(id, Buffer.from(evidence, 'hex'));
+  const rows = reply.checks.map(({ name, passed, detail }) => [passed ? 'ok' : 'FAILED', name, detail ?? '']);
+  return {
+    json: { ...reply, platform },
+    text: [`${platform}: ${reply.state}`, table(['', 'CHECK', 'DETAIL'], rows), reply.result].join('\n'),
+    exitCode: reply.state === 'affirming' ? EXIT.OK : EXIT.REFUSED,
+  };
+}

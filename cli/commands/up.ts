@@ -1,0 +1,81 @@
+/** `nexus up`: start a host from its description and stay until Ctrl-C. */
+
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { Host, type HostEvent, parseHostConfig } from '../../nexus/host/index.ts';
+import { conclude, examples, withJson } from '../output.ts';
+
+interface Options {
+  readonly json?: boolean;
+  readonly untilExit?: boolean;
+}
+
+export function upCommand(): Command {
+  return withJson(new Command('up').description('start a host from host.yaml; Ctrl-C stops it in order'))
+    .argument('<host.yaml>', 'the description of the host (docs/host-yaml.md)')
+    .addOption(new Option('--until-exit', 'end when every partition has ended'))
+    .addHelpText(
+      'after',
+      examples(
+        ['nexus up host.yaml', "each partition's console appears prefixed by its name"],
+        ['nexus up host.yaml --json', 'one JSON event per line instead'],
+        ['nexus up host.yaml --until-exit', 'for scripts: run the guests to their end'],
+      ),
+    )
+    .action((file: string, options: Options) => conclude(options.json ?? false, () => up(file, options)));
+}
+
+async function up(file: string, options: Options) {
+  const config = parseHostConfig(readFileSync(file, 'utf8'), file);
+  const print = options.json ? printJson : printLine(Math.max(...config.partitions.map(({ name }) => name.length)));
+  let running = config.partitions.length;
+  let allEnded = () => {};
+  const ended = new Promise<void>((done) => {
+    allEnded = done;
+  });
+  const host = await Host.start(config, (event) => {
+    print(event);
+    if (event.kind === 'exit' && --running === 0) allEnded();
+  });
+  const interrupted = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  await (options.untilExit ? Promise.race([interrupted, ended]) : interrupted);
+  await host.stop();
+  return { json: { kind: 'stopped' }, text: 'stopped' };
+}
+
+const printJson = (event: HostEvent) => process.stdout.write(`${JSON.stringify(event)}\n`);
+
+/** Events as lines of text, the partition's name in front. */
+function printLine(width: number): (event: HostEvent) => void {
+  const line = (name: string, text: string) => process.stdout.write(`${name.padEnd(width)} | ${text}\n`);
+  return (event) => {
+    switch (event.kind) {
+      case 'platform':
+        line('nexus', `platform up, PCR 17 ${event.pcrs[17] ?? ''}`);
+        break;
+      case 'partition':
+        line(
+          event.name,
+          `${event.type} partition ${event.id} on ${event.engine}, identity ${event.codeIdentity ?? 'none'}`,
+        );
+        break;
+      case 'console':
+      case 'result':
+        line(event.name, event.line);
+        break;
+      case 'verdict':
+        line(event.name, event.released ? 'verifier: released' : `verifier: ${event.code}: ${event.detail}`);
+        break;
+      case 'refusal':
+        line(event.name, `${event.call} refused by ${event.layer}: ${event.code}`);
+        break;
+      case 'exit':
+        line(event.name, `${event.crashed ? 'crashed' : 'ended'}: ${event.reason}`);
+        break;
+      case 'durable':
+      case 'evidence':
+        break;
+    }
+  };
+}

@@ -1,0 +1,55 @@
+/** Files of the host: written whole or not at all; its state, with errors that say what to do. */
+import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { StoreError } from '../../tpm/state/store-error.ts';
+import { FileStore } from '../../tpm/state/store-file.ts';
+import { HostError } from './errors.ts';
+
+/**
+ * Write a file so that after any crash either the old or the new content is there: temporary file, fsync, rename,
+ * fsync of the directory. Mode 0600. With `exclusive`, an existing file is left alone and EEXIST is thrown.
+ */
+export function writeFileAtomic(
+  path: string,
+  content: Uint8Array,
+  options: { readonly exclusive?: boolean } = {},
+): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  const file = openSync(temporary, 'w', 0o600);
+  try {
+    for (let written = 0; written < content.length; ) written += writeSync(file, content, written);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  try {
+    if (options.exclusive) linkSync(temporary, path);
+    else renameSync(temporary, path);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+  const directory = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** Open a durable store. Throws HostError E_STATE_LOCKED (naming the holder) or E_STATE_CORRUPT; nothing is changed. */
+export async function openState(directory: string): Promise<FileStore> {
+  try {
+    return await FileStore.open({ directory });
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    const locked = error.code === 'LOCKED';
+    throw new HostError(
+      locked ? 'E_STATE_LOCKED' : 'E_STATE_CORRUPT',
+      `${error.code}: ${error.message}`,
+      locked
+        ? 'stop that process, or use another state directory'
+        : 'restore the directory from a backup; nothing is made anew silently',
+      { cause: error },
+    );
+  }
+}

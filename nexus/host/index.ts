@@ -1,0 +1,10 @@
+/** A host: platform TPM, core, engine and partitions together. */
+export * from './config.ts';
+export { askHost } from './control.ts';
+export * from './errors.ts';
+export * from './events.ts';
+export { writeFileAtomic } from './files.ts';
+export { Host } from './host.ts';
+export { askPlatform } from './operator.ts';
+export type { PartitionStatus } from './partition.ts';
+export { Platform } from './platform.ts';

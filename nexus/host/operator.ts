@@ -1,0 +1,25 @@
+/** The operator's requests to a platform: of the host that runs on it, or of the platform alone when none runs. */
+import { askHost } from './control.ts';
+import { HostError } from './errors.ts';
+import { Platform } from './platform.ts';
+
+/** The launch policy that hosts on this machine use by default. */
+const DEFAULT_POLICY = { allowDebug: false, engine: 'v86' } as const;
+
+/**
+ * Ask for `method` (see Platform.operatorMethods). A running host answers over its control socket; otherwise the
+ * platform is booted for this one request. Throws HostError.
+ */
+export async function askPlatform(stateDirectory: string, method: string, parameters?: unknown): Promise<unknown> {
+  try {
+    return await askHost(stateDirectory, method, parameters);
+  } catch (error) {
+    if (!(error instanceof HostError) || error.code !== 'E_NOT_RUNNING') throw error;
+  }
+  const platform = await Platform.open(stateDirectory, DEFAULT_POLICY, () => {});
+  try {
+    return await platform.operatorMethods()[method]?.(parameters);
+  } finally {
+    await platform.close();
+  }
+}

@@ -1,0 +1,346 @@
+/**
+ * The platform of a host: the embedded TPM and its state, the measured boot, the root secret that opens to this build
+ * of the nexus only, and what partitions may have of them.
+ */
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  encodeCoseKey,
+  encodeEvidence,
+  parseEventLog,
+  QUOTED_PCRS,
+  quoteBinding,
+  replayLog,
+  signEat,
+  VerifierClient,
+} from '../../attestation/index.ts';
+import {
+  decode,
+  encode,
+  nvAttributes,
+  TPM_ALG,
+  TPM_RH,
+  TPM_SU,
+  TPMA_NV,
+  TPMT_PUBLIC,
+  TPMT_SIGNATURE,
+  Tpm,
+  TpmClient,
+  TpmResponseError,
+} from '../../tpm/index.ts';
+import { manufacture } from '../../tpm/manufacture/index.ts';
+import { localTransport } from '../../tpm/transports/local.ts';
+import type { LaunchPolicy } from '../launch/index.ts';
+import {
+  NexusKeys,
+  ROOT_SECRET_SIZE,
+  type ServicePlatform,
+  sealToPlatform,
+  type TrustedCode,
+  unsealFromPlatform,
+} from '../services/index.ts';
+import { measuredBoot } from './boot.ts';
+import type { HostObserver } from './events.ts';
+import { openState, writeFileAtomic } from './files.ts';
+import {
+  activateCredential,
+  attestationKey,
+  type LoadedKey,
+  sealRoot,
+  sha256Hex,
+  storageKey,
+  unsealRoot,
+} from './platform-keys.ts';
+import { HostStore } from './store.ts';
+
+/** NV index and persistent handle of the P-256 endorsement key (TCG EK Credential Profile). */
+const EK_CERTIFICATE = 0x01c0000a;
+const EK_HANDLE = 0x8101000a;
+/** NV index of the platform's boot counter, in the range that an owner may define ("NX" 1). */
+const BOOT_COUNTER = 0x01804e58;
+/** Largest TPM2_NV_Read and TPM2_GetRandom that every TPM serves. */
+const NV_CHUNK = 512;
+const RANDOM_CHUNK = 32;
+const EMPTY = new Uint8Array();
+/** TPM_RC_HANDLE without its handle number. */
+const RC_HANDLE = 0x08b;
+const RC_FORMAT_ONE = 0x0bf;
+const COUNTER_ATTRIBUTES = nvAttributes(
+  'COUNTER',
+  TPMA_NV.OWNERWRITE,
+  TPMA_NV.OWNERREAD,
+  TPMA_NV.AUTHREAD,
+  TPMA_NV.NO_DA,
+);
+
+interface Parts {
+  readonly tpm: Tpm;
+  readonly client: TpmClient;
+  readonly store: HostStore;
+  readonly policy: LaunchPolicy;
+  readonly eventLog: Uint8Array;
+  readonly ak: LoadedKey;
+  readonly keys: NexusKeys;
+}
+
+export class Platform implements ServicePlatform {
+  readonly policy: LaunchPolicy;
+  readonly keys: NexusKeys;
+  readonly store: HostStore;
+  private readonly tpm: Tpm;
+  private readonly client: TpmClient;
+  private readonly eventLog: Uint8Array;
+  private readonly ak: LoadedKey;
+  private readonly nexusKey: Uint8Array;
+  /** TPM sequences of several commands, one after another. */
+  private queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(parts: Parts) {
+    this.policy = parts.policy;
+    this.keys = parts.keys;
+    this.store = parts.store;
+    this.tpm = parts.tpm;
+    this.client = parts.client;
+    this.eventLog = parts.eventLog;
+    this.ak = parts.ak;
+    this.nexusKey = encodeCoseKey(parts.keys.attestationKey().publicKey);
+  }
+
+  /**
+   * Manufacture the platform in an empty state directory, or open what is there; boot, measured; launch the nexus; open
+   * the root secret. Throws HostError E_ROOT_SEALED, TpmResponseError, and the store's errors (locked, corrupted).
+   */
+  static async open(stateDirectory: string, policy: LaunchPolicy, observe: HostObserver): Promise<Platform> {
+    mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
+    const store = new HostStore(await openState(join(stateDirectory, 'nexus')));
+    const opened: (() => Promise<unknown>)[] = [() => store.close()];
+    try {
+      const manufactured = await manufactureOnce(stateDirectory);
+      const tpm = await Tpm.create({ store: await openState(join(stateDirectory, 'tpm')) });
+      opened.unshift(() => tpm.close());
+      tpm.powerOn();
+      const client = await TpmClient.of(tpm);
+      const eventLog = await measuredBoot(tpm, client, policy);
+      const storage = await storageKey(client);
+      const sealed = store.sealedRoot();
+      const root = sealed
+        ? await unsealRoot(client, storage, sealed, (bytes) => decode(TPMT_PUBLIC, bytes))
+        : await createRoot(client, storage, store);
+      await client.FlushContext({ flushHandle: storage.handle });
+      const ak = await attestationKey(client);
+      const platform = new Platform({ tpm, client, store, policy, eventLog, ak, keys: new NexusKeys(root) });
+      observe({
+        kind: 'platform',
+        pcrs: await platform.readPcrs(),
+        ...platform.replay(),
+        manufactured,
+        boots: Number(await platform.countBoot()),
+        ekCertificate: sha256Hex(await platform.ekCertificate()),
+        rootSecretCreated: sealed === undefined,
+        nexusKey: sha256Hex(platform.nexusKey),
+      });
+      return platform;
+    } catch (error) {
+      for (const close of opened) await close();
+      throw error;
+    }
+  }
+
+  /** Make the platform known to a verifier; answers with the name that it has there. Enrolling again is harmless. */
+  async enrol(verifier: VerifierClient): Promise<string> {
+    const { platform } = await verifier.enrol({
+      ekPublic: encode(TPMT_PUBLIC, (await this.client.ReadPublic({ objectHandle: EK_HANDLE })).outPublic),
+      ekCertificates: [await this.ekCertificate()],
+      akPublic: this.ak.bytes,
+      activate: (blob, secret) =>
+        this.exclusive(() => activateCredential(this.client, this.ak, EK_HANDLE, blob, secret)),
+    });
+    return platform;
+  }
+
+  async report(name: string, code: TrustedCode, nonce: Uint8Array, userData: Uint8Array): Promise<Uint8Array> {
+    const { identity, measurement, signer, svn, debug } = code;
+    const claims = { nonce, name, codeIdentity: identity, measurement, signer, svn, debug, userData };
+    return this.evidence(nonce, signEat(claims, this.keys.attestationKey().privateKey));
+  }
+
+  /** Evidence of the platform over a nonce, with a partition's report where there is one. */
+  async evidence(nonce: Uint8Array, partition?: Uint8Array): Promise<Uint8Array> {
+    const { quoted, signature } = await this.client.Quote({
+      signHandle: this.ak.handle,
+      qualifyingData: quoteBinding(this.nexusKey, nonce),
+      inScheme: { scheme: TPM_ALG.NULL },
+      PCRselect: [{ hash: TPM_ALG.SHA256, pcrSelect: [...QUOTED_PCRS] }],
+    });
+    return encodeEvidence({
+      platform: {
+        quoted: Uint8Array.from(quoted),
+        signature: encode(TPMT_SIGNATURE, signature),
+        akPublic: this.ak.bytes,
+        eventLog: this.eventLog,
+      },
+      nexusKey: this.nexusKey,
+      ...(partition === undefined ? {} : { partition }),
+    });
+  }
+
+  async random(count: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(count);
+    for (let at = 0; at < count; ) {
+      const { randomBytes } = await this.client.GetRandom({ bytesRequested: Math.min(RANDOM_CHUNK, count - at) });
+      bytes.set(randomBytes.subarray(0, count - at), at);
+      at += randomBytes.length;
+    }
+    return bytes;
+  }
+
+  readCounter(owner: Uint8Array, index: number): bigint {
+    return this.store.counter(owner, index, this.keys.counterKey());
+  }
+
+  incrementCounter(owner: Uint8Array, index: number): Promise<bigint> {
+    return this.exclusive(async () => {
+      const value = this.readCounter(owner, index) + 1n;
+      await this.store.setCounter(owner, index, this.keys.counterKey(), value);
+      return value;
+    });
+  }
+
+  /** What the operator may ask of a running host, or of a platform that was opened for the purpose. */
+  operatorMethods(): Readonly<Record<string, (parameters: unknown) => unknown>> {
+    return {
+      seal: (parameters) => hex(sealToPlatform(this.keys, bytesOf(parameters, 'data'))),
+      unseal: (parameters) => hex(unsealFromPlatform(this.keys, bytesOf(parameters, 'blob'))),
+      attest: async (parameters) => hex(await this.evidence(bytesOf(parameters, 'nonce'))),
+      enrol: (parameters) => this.enrol(new VerifierClient(textOf(parameters, 'verifier'))),
+      attestationKey: () => hex(this.ak.bytes),
+      pcrs: () => this.readPcrs(),
+      blobs: () => this.store.listBlobs(),
+    };
+  }
+
+  /** Orderly end: TPM2_Shutdown, then the state is closed and keys are zeroed. */
+  async close(): Promise<void> {
+    this.keys.destroy();
+    await this.client.Shutdown({ shutdownType: TPM_SU.CLEAR });
+    this.tpm.powerOff();
+    await this.tpm.close();
+    await this.store.close();
+  }
+
+  private async readPcrs(): Promise<Record<number, string>> {
+    const pcrs: Record<number, string> = {};
+    for (const index of QUOTED_PCRS) {
+      const selection = [{ hash: TPM_ALG.SHA256, pcrSelect: [index] }];
+      const { pcrValues } = await this.client.PCR_Read({ pcrSelectionIn: selection });
+      pcrs[index] = hex(pcrValues[0] ?? EMPTY);
+    }
+    return pcrs;
+  }
+
+  private replay(): { replayed: Record<number, string>; events: number } {
+    const log = parseEventLog(this.eventLog);
+    const values = replayLog(log, TPM_ALG.SHA256);
+    const replayed = Object.fromEntries(QUOTED_PCRS.map((index) => [index, hex(values[index] ?? EMPTY)]));
+    return { replayed, events: log.events.length };
+  }
+
+  /** The TPM's own count of boots: an NV counter, which never falls. */
+  private async countBoot(): Promise<bigint> {
+    const { client } = this;
+    if (!(await this.nvDefined(BOOT_COUNTER))) {
+      await client.NV_DefineSpace({
+        authHandle: TPM_RH.OWNER,
+        auth: EMPTY,
+        publicInfo: {
+          nvIndex: BOOT_COUNTER,
+          nameAlg: TPM_ALG.SHA256,
+          attributes: COUNTER_ATTRIBUTES,
+          authPolicy: EMPTY,
+          dataSize: 8,
+        },
+      });
+    }
+    await client.NV_Increment({ authHandle: TPM_RH.OWNER, nvIndex: BOOT_COUNTER });
+    const { data } = await client.NV_Read({ authHandle: TPM_RH.OWNER, nvIndex: BOOT_COUNTER, size: 8, offset: 0 });
+    return Buffer.from(data).readBigUInt64BE();
+  }
+
+  private async nvDefined(nvIndex: number): Promise<boolean> {
+    try {
+      await this.client.NV_ReadPublic({ nvIndex });
+      return true;
+    } catch (error) {
+      if (error instanceof TpmResponseError && (error.code & RC_FORMAT_ONE) === RC_HANDLE) return false;
+      throw error;
+    }
+  }
+
+  private async ekCertificate(): Promise<Uint8Array> {
+    const { nvPublic } = await this.client.NV_ReadPublic({ nvIndex: EK_CERTIFICATE });
+    const certificate = new Uint8Array(nvPublic.dataSize);
+    for (let offset = 0; offset < certificate.length; offset += NV_CHUNK) {
+      const size = Math.min(NV_CHUNK, certificate.length - offset);
+      const { data } = await this.client.NV_Read({ authHandle: EK_CERTIFICATE, nvIndex: EK_CERTIFICATE, size, offset });
+      certificate.set(data, offset);
+    }
+    return certificate;
+  }
+
+  private exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.queue.then(work, work);
+    this.queue = run.catch(() => {});
+    return run;
+  }
+}
+
+/**
+ * A TPM is manufactured in a directory of its own that takes its final name in one step, so that a crash leaves a whole
+ * TPM or none. True when this call did it.
+ */
+async function manufactureOnce(stateDirectory: string): Promise<boolean> {
+  const final = join(stateDirectory, 'tpm');
+  if (existsSync(final)) return false;
+  const unfinished = join(stateDirectory, 'tpm.unfinished');
+  rmSync(unfinished, { recursive: true, force: true });
+  const tpm = await Tpm.create({ store: await openState(unfinished) });
+  try {
+    tpm.powerOn();
+    const { authority } = await manufacture(localTransport(tpm), { keys: ['p256', 'rsa2048'] });
+    tpm.powerOff();
+    writeFileAtomic(join(stateDirectory, 'manufacturer.pem'), Buffer.from(authority.map(pem).join('')));
+  } finally {
+    await tpm.close();
+  }
+  renameSync(unfinished, final);
+  return true;
+}
+
+async function createRoot(client: TpmClient, storage: LoadedKey, store: HostStore): Promise<Uint8Array> {
+  const { randomBytes } = await client.GetRandom({ bytesRequested: ROOT_SECRET_SIZE });
+  const root = Uint8Array.from(randomBytes);
+  await store.putSealedRoot(await sealRoot(client, storage, root));
+  return root;
+}
+
+function pem(der: Uint8Array): string {
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
+  return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
+}
+
+function bytesOf(parameters: unknown, name: string): Uint8Array {
+  const value = (parameters as Record<string, unknown> | null)?.[name];
+  if (typeof value === 'string' && /^([0-9a-f]{2})*$/.test(value)) return Uint8Array.from(Buffer.from(value, 'hex'));
+  throw new TypeError(`${name}: expected bytes as lower-case hexadecimal`);
+}
+
+function textOf(parameters: unknown, name: string): string {
+  const value = (parameters as Record<string, unknown> | null)?.[name];
+  if (typeof value === 'string') return value;
+  throw new TypeError(`${name}: expected text`);
+}
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');

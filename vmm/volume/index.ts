@@ -1,2 +1,0 @@
-export { VolumeError } from './error.ts';
-export { BLOCK_SIZE, SealedVolume, type VolumeFile, type VolumeKey } from './volume.ts';
