@@ -1,0 +1,112 @@
+/** `npm run prove`: proves every condition of the core as it stands in the tree. See docs/verification.md. */
+import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { counterexample, describe, testCase } from './counterexample.ts';
+import { runMutants } from './mutants.ts';
+import { decideAll, proved, type Verdict } from './prover.ts';
+import { table } from './report.ts';
+import { AnswerCache, availableSolvers } from './solvers.ts';
+import { parseCore, readCore } from './source.ts';
+import { type Condition, THEOREMS, type Theorem, Theory } from './theorems.ts';
+
+const USAGE = `usage: npm run prove -- [options]
+  --call NAME       only this call ("once" for the theorems of no call)
+  --theorem NAME    only this theorem: ${Object.keys(THEOREMS).join(' ')}
+  --dump DIR        write every query there, as SMT-LIB 2
+  --solver NAME     only this solver (repeatable): cvc5, z3, z3-solver
+  --no-cache        ask the solvers even for queries answered before
+  --limit SECONDS   for each query (60)
+  --jobs N          queries at once (the number of processors)
+  --table FILE      write the table of call x theorem x time there
+  --mutants         break the core in every small way and require that each is noticed`;
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const { values: options } = parseArgs({
+  options: {
+    call: { type: 'string' },
+    theorem: { type: 'string' },
+    dump: { type: 'string' },
+    solver: { type: 'string', multiple: true },
+    'no-cache': { type: 'boolean' },
+    limit: { type: 'string', default: '60' },
+    jobs: { type: 'string', default: String(availableParallelism()) },
+    table: { type: 'string' },
+    mutants: { type: 'boolean' },
+    help: { type: 'boolean' },
+  },
+});
+if (options.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const theorem = options.theorem as Theorem | undefined;
+if (theorem !== undefined && !(theorem in THEOREMS)) throw new Error(`no theorem ${theorem}\n${USAGE}`);
+
+const files = readCore(join(root, 'nexus/core'));
+const cacheDirectory = join(root, 'node_modules/.cache/nexus-proof');
+const cache = new AnswerCache(options['no-cache'] ? join(cacheDirectory, `fresh-${process.pid}`) : cacheDirectory);
+const jobs = Math.max(1, Number(options.jobs));
+const lanes = Array.from({ length: jobs }, () => availableSolvers(root, options.solver));
+const milliseconds = Number(options.limit) * 1000;
+const close = (): void => {
+  for (const solver of lanes.flat()) solver.close();
+};
+
+if (options.mutants) {
+  // Progress belongs to one text of the core.
+  const digest = createHash('sha256').update(JSON.stringify(files)).digest('hex').slice(0, 16);
+  const passed = await runMutants(
+    files,
+    lanes,
+    { cache, milliseconds: 10_000 },
+    join(cacheDirectory, `mutants-${digest}.json`),
+  );
+  close();
+  process.exit(passed ? 0 : 1);
+}
+
+const theory = new Theory(parseCore(files));
+function* conditions(): Generator<Condition> {
+  const { call } = options;
+  if ((call === undefined || call === 'once') && (theorem === undefined || theorem === 'ONCE')) yield* theory.once();
+  for (const operation of theory.operations) {
+    if (call === undefined || call === operation.name) yield* theory.conditions(operation, theorem);
+  }
+}
+
+const solverNames = (lanes[0] ?? []).map(({ name, version }) => `${name} ${version}`).join(', ');
+console.log(`proving nexus/core with ${solverNames}; ${jobs} at once`);
+const start = performance.now();
+const verdicts: Verdict[] = [];
+const report = (verdict: Verdict): undefined => {
+  verdicts.push(verdict);
+  if (!proved(verdict)) console.log(`NOT PROVED ${title(verdict)}: ${verdict.detail}`);
+  else if (process.stdout.isTTY)
+    process.stdout.write(`\r${verdicts.length} ${title(verdict)}`.padEnd(100).slice(0, 100));
+};
+const title = ({ condition: { call, theorem: name, clause } }: Verdict): string =>
+  [call, name, clause].filter((part) => part !== '').join(' · ');
+
+await decideAll(conditions(), lanes, { cache, milliseconds, ...(options.dump && { dump: options.dump }) }, report);
+if (process.stdout.isTTY) process.stdout.write('\r'.padEnd(101));
+
+const failed = verdicts.filter((verdict) => !proved(verdict));
+for (const verdict of failed.slice(0, 5)) {
+  const [solver] = lanes[0] ?? [];
+  const found = solver && (await counterexample(verdict.condition, solver, milliseconds));
+  if (found === undefined) continue;
+  console.log(`\n${title(verdict)}\n${describe(verdict.condition, found)}`);
+  const repeat = testCase(verdict.condition, found);
+  if (repeat !== undefined) console.log(`\n${repeat}`);
+}
+close();
+const seconds = (performance.now() - start) / 1000;
+console.log(table(verdicts, seconds, solverNames, options.table));
+const identities = verdicts.filter(({ outcome }) => outcome === 'identity').length;
+console.log(`${identities} of these hold by identity; ${seconds.toFixed(1)} s`);
+if (verdicts.length === 0) console.log(`nothing to prove: no call or theorem of that name\n${USAGE}`);
+console.log(`${verdicts.length - failed.length} proved, ${failed.length} failed`);
+process.exit(failed.length === 0 && verdicts.length > 0 ? 0 : 1);

@@ -1,0 +1,269 @@
+/**
+ * Who sees what (`view`), and which calls may show a partition something (`flow`), one formula for each with the
+ * reason. Everything else is proved to show nothing.
+ */
+import * as K from '../core/constants.ts';
+import {
+  alive,
+  at,
+  type Clause,
+  CONTENT,
+  drives,
+  epoch,
+  granting,
+  held,
+  heldIn,
+  isPermission,
+  linked,
+  owns,
+  reach,
+  standing,
+} from './state.ts';
+import { and, eq, FALSE, implies, lt, ne, or, sub, type Term, u32 } from './terms.ts';
+import type { State } from './translate.ts';
+
+const sameAt = (s: State, t: State, names: readonly string[], ...index: Term[]): Term =>
+  and(...names.map((name) => eq(at(s, name, ...index), at(t, name, ...index))));
+/** `seen` holds in both states or in neither, and where it holds `what` is the same. */
+const seen = (inS: Term, inT: Term, what: Term): Term => and(eq(inS, inT), implies(inS, what));
+
+/** A clause of a view; `metadata` is what root sees because it allocates and schedules. */
+export interface ViewClause extends Clause {
+  readonly metadata?: true;
+}
+
+/** States s and t look the same to partition u. */
+export const view = (s: State, t: State, u: Term): readonly ViewClause[] => {
+  const root = eq(u, u32(K.ROOT));
+  return [
+    {
+      name: 'itself',
+      body: () =>
+        sameAt(
+          s,
+          t,
+          ['partitionState', 'partitionEpoch', 'partitionKind', 'partitionFlags', 'partitionBind0', 'partitionBind1'],
+          u,
+        ),
+    },
+    {
+      name: 'which partitions live, in which epoch',
+      kind: 'partition',
+      body: (p) => and(eq(alive(s, p), alive(t, p)), eq(epoch(s, p), epoch(t, p))),
+    },
+    {
+      name: 'own frames',
+      kind: 'frame',
+      body: (f) =>
+        seen(owns(s, u, f), owns(t, u, f), sameAt(s, t, ['frameGpa', 'framePerm', 'frameGrant', 'frameMeasured'], f)),
+    },
+    {
+      name: 'content of own frames',
+      kind: 'frame',
+      body: (f) => implies(owns(s, u, f), sameAt(s, t, [CONTENT], f)),
+    },
+    {
+      name: 'grants given, without the page that the recipient chose',
+      kind: 'slot',
+      body: (p, g) =>
+        implies(
+          eq(p, u),
+          seen(
+            granting(s, p, g),
+            granting(t, p, g),
+            sameAt(s, t, ['grantState', 'grantKind', 'grantFrame', 'grantTo', 'grantToEpoch', 'grantPerm'], p, g),
+          ),
+        ),
+    },
+    {
+      name: 'grants held',
+      kind: 'slot',
+      body: (p, g) =>
+        seen(
+          held(s, u, p, g),
+          held(t, u, p, g),
+          and(
+            sameAt(s, t, ['grantState', 'grantKind', 'grantFrame', 'grantPerm'], p, g),
+            implies(eq(at(s, 'grantState', p, g), u32(K.G_MAPPED)), sameAt(s, t, ['grantGpa'], p, g)),
+          ),
+        ),
+    },
+    {
+      name: 'content of frames offered to it or mapped by it',
+      kind: 'slot',
+      body: (p, g) => {
+        const f = at(s, 'grantFrame', p, g);
+        return implies(held(s, u, p, g), sameAt(s, t, [CONTENT], f));
+      },
+    },
+    {
+      name: 'own channel ends',
+      kind: 'end',
+      body: (p, c) =>
+        implies(
+          eq(p, u),
+          seen(
+            linked(s, p, c),
+            linked(t, p, c),
+            sameAt(s, t, ['channelPeer', 'channelPeerEnd', 'channelPending', 'channelMasked'], p, c),
+          ),
+        ),
+    },
+    {
+      name: 'what stands at its pages',
+      kind: 'page',
+      body: (p, gpa) => implies(eq(p, u), eq(standing(s, p, gpa), standing(t, p, gpa))),
+    },
+    {
+      name: 'own counters',
+      kind: 'counter',
+      body: (p, k) => implies(eq(p, u), sameAt(s, t, ['counterValue'], p, k)),
+    },
+    { name: 'own devices', kind: 'device', body: (d) => eq(drives(s, u, d), drives(t, u, d)) },
+    {
+      name: 'root: partitions and the boot lock',
+      kind: 'partition',
+      metadata: true,
+      body: (p) =>
+        implies(
+          root,
+          and(
+            sameAt(s, t, ['partitionState', 'partitionKind', 'partitionFlags'], p),
+            sameAt(s, t, ['bootLocked'], u32(0)),
+          ),
+        ),
+    },
+    {
+      name: 'root: frames, without content',
+      kind: 'frame',
+      metadata: true,
+      body: (f) =>
+        implies(
+          root,
+          sameAt(
+            s,
+            t,
+            ['frameState', 'frameOwner', 'frameEpoch', 'frameGpa', 'framePerm', 'frameGrant', 'frameMeasured'],
+            f,
+          ),
+        ),
+    },
+    {
+      name: 'root: pages',
+      kind: 'page',
+      metadata: true,
+      body: (p, gpa) => implies(root, sameAt(s, t, ['mapFrame'], p, gpa)),
+    },
+    {
+      name: 'root: grants',
+      kind: 'slot',
+      metadata: true,
+      body: (p, g) =>
+        implies(
+          root,
+          sameAt(
+            s,
+            t,
+            ['grantState', 'grantEpoch', 'grantKind', 'grantFrame', 'grantTo', 'grantToEpoch', 'grantPerm', 'grantGpa'],
+            p,
+            g,
+          ),
+        ),
+    },
+    {
+      name: 'root: channels, without events and masks',
+      kind: 'end',
+      metadata: true,
+      body: (p, c) =>
+        implies(
+          root,
+          sameAt(s, t, ['channelState', 'channelEpoch', 'channelPeer', 'channelPeerEpoch', 'channelPeerEnd'], p, c),
+        ),
+    },
+    {
+      name: 'root: devices',
+      kind: 'device',
+      metadata: true,
+      body: (d) => implies(root, sameAt(s, t, ['deviceState', 'deviceOwner', 'deviceEpoch'], d)),
+    },
+  ];
+};
+
+/** One allowed flow: the call in state s may show partition u something. */
+export interface Flow {
+  readonly why: string;
+  readonly allowed: (s: State, u: Term, p: Term, ...args: Term[]) => Term;
+}
+
+const offered: Flow = {
+  why: 'an offer is meant for its recipient, which sees the grant and the content of the frame',
+  allowed: (s, u, p, ...args) => {
+    const [, f, q, perm] = args as [Term, Term, Term, Term];
+    return and(eq(q, u), owns(s, p, f), eq(at(s, 'frameGrant', f), u32(0)), alive(s, q), isPermission(perm));
+  },
+};
+const answered = (state: number): Flow => ({
+  why: 'a giver learns that its grant was accepted or given back, not where it was mapped',
+  allowed: (s, u, p, ...args) => {
+    const [from, g] = args as [Term, Term];
+    return and(eq(from, u), heldIn(s, p, from, g, state));
+  },
+});
+const toPeer = (why: string): Flow => ({
+  why,
+  allowed: (s, u, p, ...args) => {
+    const [c] = args as [Term];
+    return and(linked(s, p, c), eq(at(s, 'channelPeer', p, c), u));
+  },
+});
+const written = (s: State, u: Term, f: Term): Term => {
+  const owner = at(s, 'frameOwner', f);
+  const g = sub(at(s, 'frameGrant', f), u32(1));
+  return and(
+    lt(f, u32(K.ERROR_BASE)),
+    or(owns(s, u, f), and(ne(at(s, 'frameGrant', f), u32(0)), held(s, u, owner, g))),
+  );
+};
+
+/** Name of the call -> its flow. A call that is not named here has none. */
+export const FLOWS: Readonly<Record<string, Flow>> = {
+  grantOffer: offered,
+  grantLend: offered,
+  frameDonate: offered,
+  grantAccept: answered(K.G_OFFERED),
+  grantRelease: answered(K.G_MAPPED),
+  grantRevoke: {
+    why: 'the recipient loses the grant, at once',
+    allowed: (s, u, p, ...args) => {
+      const [g] = args as [Term];
+      return held(s, u, p, g);
+    },
+  },
+  channelSignal: toPeer('the event is for the peer'),
+  channelClose: toPeer('the peer learns that the channel is gone'),
+  memoryWrite: {
+    why: 'memory that is shared is seen by those who share it',
+    allowed: (s, u, p, ...args) => {
+      const [gpa] = args as [Term];
+      return written(s, u, reach(s, p, gpa, u32(K.PERM_READ_WRITE)));
+    },
+  },
+  deviceWrite: {
+    why: 'a device writes for its owner, into what its owner shares',
+    allowed: (s, u, p, ...args) => {
+      const [d, gpa] = args as [Term, Term];
+      return and(drives(s, p, d), written(s, u, reach(s, p, gpa, u32(K.PERM_READ_WRITE))));
+    },
+  },
+};
+
+export const flow = (name: string, s: State, u: Term, args: readonly Term[]): Term =>
+  FLOWS[name]?.allowed(s, u, ...(args as [Term, ...Term[]])) ?? FALSE;
+
+/**
+ * The call carries content of the caller to u. By its arguments alone: a frame is offered to u. All other flows tell u
+ * that a call was made, and nothing that only the caller knows (theorem CON).
+ */
+export const carries = (name: string, u: Term, args: readonly Term[]): Term =>
+  CARRYING.has(name) ? eq(args[3] as Term, u) : FALSE;
+const CARRYING = new Set(['grantOffer', 'grantLend', 'frameDonate']);

@@ -1,0 +1,90 @@
+/** Proves conditions: deeper instances until the first solver answers unsat, then the other solvers must agree. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AnswerCache, Solver } from './solvers.ts';
+import { type Condition, DEEPEST, queryOf } from './theorems.ts';
+
+export interface Verdict {
+  readonly condition: Condition;
+  /** How it was proved; or why not. */
+  readonly outcome: 'identity' | 'unsat' | 'sat' | 'unknown' | 'disagreement';
+  readonly depth: number;
+  readonly milliseconds: number;
+  readonly detail: string;
+}
+export const proved = ({ outcome }: Verdict): boolean => outcome === 'identity' || outcome === 'unsat';
+
+export interface ProverOptions {
+  readonly cache: AnswerCache;
+  readonly milliseconds: number;
+  readonly deepest?: number;
+  /** Write every query here. */
+  readonly dump?: string;
+}
+
+export async function decide(
+  condition: Condition,
+  solvers: readonly Solver[],
+  options: ProverOptions,
+): Promise<Verdict> {
+  const [first, ...others] = solvers as readonly [Solver, ...Solver[]];
+  const { cache, milliseconds: limit, deepest = DEEPEST } = options;
+  let spent = 0;
+  let previous: string | undefined;
+  let outcome: Verdict['outcome'] = 'unknown';
+  let depth = 0;
+  for (; depth <= deepest; depth++) {
+    const query = queryOf(condition, depth);
+    if (query === undefined) return { condition, outcome: 'identity', depth, milliseconds: spent, detail: '' };
+    if (query === previous) break;
+    previous = query;
+    if (options.dump !== undefined) dump(options.dump, condition, depth, query);
+    const { answer, milliseconds } = await cache.solve(first, query, limit);
+    spent += milliseconds;
+    outcome = answer;
+    if (answer === 'unknown') break;
+    if (answer === 'sat') continue;
+    for (const other of others) {
+      const confirmation = await cache.solve(other, query, limit);
+      spent += confirmation.milliseconds;
+      if (confirmation.answer !== 'unsat') {
+        const detail = `${first.name} says unsat, ${other.name} ${confirmation.answer}`;
+        return { condition, outcome: 'disagreement', depth, milliseconds: spent, detail };
+      }
+    }
+    return { condition, outcome: 'unsat', depth, milliseconds: spent, detail: '' };
+  }
+  return {
+    condition,
+    outcome,
+    depth: Math.min(depth, deepest),
+    milliseconds: spent,
+    detail: `${first.name}: ${outcome}`,
+  };
+}
+
+function dump(directory: string, condition: Condition, depth: number, query: string): void {
+  mkdirSync(directory, { recursive: true });
+  const name = [condition.call, condition.theorem, condition.clause, String(depth)].filter((part) => part !== '');
+  writeFileSync(join(directory, `${name.join('-').replace(/[^\w-]+/g, '_')}.smt2`), query);
+}
+
+/** Decide all, several at once; `solversOf` gives each lane its own solvers. */
+export async function decideAll(
+  conditions: Iterable<Condition>,
+  lanes: readonly (readonly Solver[])[],
+  options: ProverOptions,
+  report: (verdict: Verdict) => boolean | undefined,
+): Promise<void> {
+  const queue = conditions[Symbol.iterator]();
+  let stop = false;
+  await Promise.all(
+    lanes.map(async (solvers) => {
+      while (!stop) {
+        const next = queue.next();
+        if (next.done === true) return;
+        if (report(await decide(next.value, solvers, options)) === false) stop = true;
+      }
+    }),
+  );
+}

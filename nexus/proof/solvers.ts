@@ -1,0 +1,153 @@
+/** The solvers: cvc5 and z3 where they are on the PATH, the z3-solver package always. Each answer is cached by query. */
+import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export type Answer = 'unsat' | 'sat' | 'unknown';
+export type SolverName = 'cvc5' | 'z3' | 'z3-solver';
+
+export interface Solver {
+  readonly name: SolverName;
+  readonly version: string;
+  /** Raw output for a query; empty or an error text if it could not be answered in the time. */
+  run(query: string, milliseconds: number): Promise<string>;
+  close(): void;
+}
+
+export const answerOf = (output: string): Answer => {
+  const first = output.trimStart().split('\n', 1)[0]?.trim();
+  return first === 'unsat' || first === 'sat' ? first : 'unknown';
+};
+
+class Native implements Solver {
+  readonly name: SolverName;
+  readonly version: string;
+  private readonly args: (milliseconds: number) => string[];
+
+  constructor(name: SolverName, version: string, args: (milliseconds: number) => string[]) {
+    this.name = name;
+    this.version = version;
+    this.args = args;
+  }
+
+  run(query: string, milliseconds: number): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const child = spawn(this.name, this.args(milliseconds), { stdio: ['pipe', 'pipe', 'ignore'] });
+      const chunks: Buffer[] = [];
+      child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+      child.on('error', reject);
+      child.on('close', () => resolve(Buffer.concat(chunks).toString()));
+      // A solver that gives up early closes its input; its output says what it found.
+      child.stdin.on('error', () => {});
+      child.stdin.end(query);
+    });
+  }
+
+  close(): void {}
+}
+
+/** One worker process; `run` calls must not overlap. */
+class Packaged implements Solver {
+  readonly name = 'z3-solver';
+  readonly version: string;
+  private worker: ChildProcess | undefined;
+
+  constructor(version: string) {
+    this.version = version;
+  }
+
+  async run(query: string, milliseconds: number): Promise<string> {
+    const worker = this.worker ?? (await this.start());
+    // The process is replaced if z3 does not keep its own limit.
+    return new Promise((resolve) => {
+      const finish = (output: string): void => {
+        clearTimeout(limit);
+        worker.off('message', finish);
+        worker.off('exit', died);
+        resolve(output);
+      };
+      const died = (): void => {
+        this.worker = undefined;
+        finish('(error "the worker ended")');
+      };
+      const limit = setTimeout(() => worker.kill('SIGKILL'), milliseconds * 2 + 10_000);
+      worker.on('message', finish);
+      worker.on('exit', died);
+      worker.send({ query, milliseconds });
+    });
+  }
+
+  private start(): Promise<ChildProcess> {
+    const worker = fork(fileURLToPath(new URL('./z3-worker.js', import.meta.url)), { stdio: 'ignore' });
+    this.worker = worker;
+    return new Promise((resolve, reject) => {
+      worker.once('message', () => resolve(worker));
+      worker.once('error', reject);
+    });
+  }
+
+  close(): void {
+    this.worker?.kill('SIGKILL');
+    this.worker = undefined;
+  }
+}
+
+function versionOf(command: string): string | undefined {
+  const result = spawnSync(command, ['--version'], { encoding: 'utf8' });
+  if (result.error !== undefined || result.status !== 0) return undefined;
+  return /\d+\.\d+(\.\d+)*/.exec(result.stdout)?.[0] ?? 'unknown';
+}
+
+/** The first decides; the others confirm what it proves. */
+export function availableSolvers(packageRoot: string, wanted?: readonly string[]): Solver[] {
+  const found: Solver[] = [];
+  const z3 = versionOf('z3');
+  const cvc5 = versionOf('cvc5');
+  if (z3 !== undefined) found.push(new Native('z3', z3, (ms) => ['-in', `-T:${Math.ceil(ms / 1000)}`]));
+  if (cvc5 !== undefined) found.push(new Native('cvc5', cvc5, (ms) => ['--lang=smt2', `--tlimit=${ms}`, '-']));
+  const manifest = join(packageRoot, 'node_modules/z3-solver/package.json');
+  if (z3 === undefined || wanted !== undefined) {
+    const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
+    found.push(new Packaged(version));
+  }
+  return wanted === undefined ? found : found.filter(({ name }) => wanted.includes(name));
+}
+
+export interface CachedAnswer {
+  readonly answer: Answer;
+  readonly milliseconds: number;
+}
+
+/** Answers by solver, its version and the query's text: a file each. Timeouts are not kept. */
+export class AnswerCache {
+  private readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+    mkdirSync(directory, { recursive: true });
+  }
+
+  private file(solver: Solver, query: string): string {
+    const key = createHash('sha256').update(`${solver.name} ${solver.version}\n${query}`).digest('hex');
+    return join(this.directory, key);
+  }
+
+  async solve(solver: Solver, query: string, milliseconds: number): Promise<CachedAnswer> {
+    const file = this.file(solver, query);
+    if (existsSync(file)) {
+      const [answer, ms] = readFileSync(file, 'utf8').split(' ');
+      if (answer === 'sat' || answer === 'unsat') return { answer, milliseconds: Number(ms) };
+    }
+    const start = performance.now();
+    const answer = answerOf(await solver.run(query, milliseconds));
+    const elapsed = performance.now() - start;
+    if (answer !== 'unknown') {
+      const temporary = `${file}.${process.pid}`;
+      writeFileSync(temporary, `${answer} ${elapsed.toFixed(0)}`);
+      renameSync(temporary, file);
+    }
+    return { answer, milliseconds: elapsed };
+  }
+}
