@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createVerifier, type Verifier, VerifierClient, VerifierRefusal } from '../../attestation/index.ts';
-import type { HostConfig, HostEvent, PartitionConfig } from '../../nexus/host/index.ts';
+import type { HostConfig, HostEvent, PartitionConfig, VerdictEvent } from '../../nexus/host/index.ts';
 import { HostClient, HostFailure } from './host-client.ts';
 import type { DemoReport, Refusal, Stage } from './report.ts';
 import { type Code, changedNexus, prepareWorkspace, type Workspace } from './workspace.ts';
@@ -247,23 +247,13 @@ class Demo {
     const core = calls.filter(({ layer }) => layer === 'core');
     return [
       refusal('unseal by a changed image (other measurement)', 'services', tamperedCode, tamperedCode === '0x43'),
-      refusal(
-        'attest a changed image',
-        'verifier',
-        impostor?.detail ?? '',
-        impostor?.detail?.includes('code-identity') === true,
-      ),
+      verdictRefusal('attest a changed image', impostor, 'code-identity'),
       refusal('unseal by an older security version', 'services', downgradedCode, downgradedCode === '0x44'),
-      refusal(
-        'attest an older security version',
-        'verifier',
-        outdated?.detail ?? '',
-        outdated?.detail?.includes('security-version') === true,
-      ),
+      verdictRefusal('attest an older security version', outdated, 'security-version'),
       refusal(
         'unseal by the standard guest',
         'services',
-        unsealByNeighbour?.code ?? '',
+        unsealByNeighbour?.code.split(' ')[0] ?? '',
         unsealByNeighbour?.code.startsWith('DENIED') === true,
       ),
       refusal(
@@ -281,12 +271,9 @@ class Demo {
     const host = this.startHost([trusted('vault', this.workspace.vault, 'unseal')], {}, entry);
     const failure = await host.refusal();
     evidence.changedNexus = { file, error: failure.message, code: failure.code };
-    return refusal(
-      'boot a changed nexus',
-      'TPM',
-      `${failure.code}: ${failure.message}`,
-      failure.code === 'E_ROOT_SEALED',
-    );
+    const answer = /TPM_RC_\w+/.exec(failure.message)?.[0] ?? '';
+    const refused = failure.code === 'E_ROOT_SEALED' && answer === 'TPM_RC_POLICY_FAIL';
+    return refusal('boot a changed nexus', 'TPM', `${answer} (${failure.code})`, refused);
   }
 
   /** Evidence that was accepted, sent again: under its own spent challenge it cannot be, under a new one it must not. */
@@ -403,5 +390,9 @@ const refusal = (attempt: string, layer: string, code: string, refused: boolean)
   code,
   refused,
 });
+
+/** The verifier's refusal names the claim at fault. */
+const verdictRefusal = (attempt: string, verdict: VerdictEvent | undefined, claim: string): Refusal =>
+  refusal(attempt, 'verifier', verdict?.failed?.join(' ') ?? '', verdict?.failed?.includes(claim) === true);
 
 const short = (hex: string | undefined) => `${hex?.slice(0, 12) ?? '?'}…`;
