@@ -5,6 +5,7 @@ export * from './errors.ts';
 export * from './events.ts';
 export { writeFileAtomic } from './files.ts';
 export { Host } from './host.ts';
+export { Machine } from './machine.ts';
 export { askPlatform } from './operator.ts';
-export type { PartitionStatus } from './partition.ts';
+export { Partition, type PartitionContext, type PartitionStatus } from './partition.ts';
 export { Platform } from './platform.ts';

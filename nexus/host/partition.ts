@@ -30,6 +30,7 @@ import {
   SERVICE_ERROR,
   ServiceError,
   type ServicePlatform,
+  type ServiceRelay,
   type TrustedCode,
 } from '../services/index.ts';
 import type { PartitionConfig } from './config.ts';
@@ -37,7 +38,6 @@ import { ConsoleLines } from './console-lines.ts';
 import { HostError } from './errors.ts';
 import type { HostObserver } from './events.ts';
 import type { Machine } from './machine.ts';
-import type { Relay } from './relay.ts';
 
 const PAGE_SIZE = 4096;
 const PERM_ALL = PERM_READ | PERM_WRITE;
@@ -70,7 +70,7 @@ export interface PartitionContext {
   readonly machine: Machine;
   readonly platform: ServicePlatform;
   readonly allowDebug: boolean;
-  readonly relay: Relay;
+  readonly relay: ServiceRelay;
   readonly observe: HostObserver;
 }
 
