@@ -18,6 +18,7 @@ import { auth, command } from './command.ts';
 import type { Context } from './context.ts';
 import { TPMI_DH_OBJECT } from './handles.ts';
 import { type Protector, unwrap, wrap } from './protection.ts';
+import { about } from './refusal.ts';
 import { protectSecret, recoverSecret } from './secrets.ts';
 
 function protector(key: TPMT_PUBLIC_OR_NULL, seed: Uint8Array): Protector {
@@ -67,21 +68,12 @@ export const ActivateCredential = command(
     const { publicArea } = keyHandle;
     const asymmetric = publicArea.type === TPM_ALG.RSA || publicArea.type === TPM_ALG.ECC;
     if (!asymmetric || !isStorageParent(keyHandle)) throw new TpmError(TPM_RC.TYPE, 'keyHandle');
-    const seed = refusing('secret', () => recoverSecret(tpm.crypto, keyHandle, 'IDENTITY', secret));
-    const certInfo = refusing('credentialBlob', () =>
+    const seed = about('secret', () => recoverSecret(tpm.crypto, keyHandle, 'IDENTITY', secret));
+    const certInfo = about('credentialBlob', () =>
       decode(TPM2B_DIGEST, unwrap(tpm, protector(publicArea, seed), activateHandle.name, credentialBlob, false)),
     );
     return { certInfo };
   },
 );
-
-function refusing<T>(name: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof TpmError && error.at === undefined) throw new TpmError(error.code, name);
-    throw error;
-  }
-}
 
 export const credentialCommands = [MakeCredential, ActivateCredential];

@@ -1,7 +1,8 @@
 /** Every command that is implemented. */
+
+import { asymmetricCommands } from './asymmetric.ts';
 import { attestationCommands } from './attestation.ts';
 import { capabilityCommands } from './capability.ts';
-
 import { clockCommands } from './clocks.ts';
 import { contextCommands } from './contexts.ts';
 import { credentialCommands } from './credential.ts';
@@ -13,9 +14,11 @@ import { objectCommands } from './object.ts';
 import { pcrCommands } from './pcr.ts';
 import { policyCommands } from './policy.ts';
 import { randomCommands } from './random.ts';
+import { sequenceCommands } from './sequence.ts';
 import { sessionCommands } from './session.ts';
 import { signingCommands } from './signing.ts';
 import { startupCommands } from './startup.ts';
+import { symmetricCommands } from './symmetric.ts';
 
 export const allCommands = [
   ...startupCommands,
@@ -29,6 +32,9 @@ export const allCommands = [
   ...dictionaryAttackCommands,
   ...clockCommands,
   ...managementCommands,
+  ...symmetricCommands,
+  ...sequenceCommands,
+  ...asymmetricCommands,
   ...nvCommands,
   ...attestationCommands,
   ...signingCommands,

@@ -47,17 +47,8 @@ import {
   qualifiedName,
 } from './object-logic.ts';
 import { privateToSensitive, sensitiveToPrivate } from './protection.ts';
+import { about } from './refusal.ts';
 import { checkPublic } from './templates.ts';
-
-/** Run checks whose refusals are about one parameter. */
-function about<T>(name: string, check: () => T): T {
-  try {
-    return check();
-  } catch (error) {
-    if (error instanceof TpmError && error.at === undefined) throw new TpmError(error.code, name);
-    throw error;
-  }
-}
 
 /** TPM2_CreatePrimary: the same template under the same seed gives the same object. Part 3, section 24.1. */
 export const CreatePrimary = command(

@@ -21,7 +21,8 @@ import type { Context } from './context.ts';
 import { orNull, TPMI_DH_PCR, TPMI_RH_PLATFORM } from './handles.ts';
 import { checkedPolicy } from './hierarchy.ts';
 
-const mayExtend = (tpm: Context, pcr: number): boolean =>
+/** Whether the locality may extend a PCR. */
+export const mayExtend = (tpm: Context, pcr: number): boolean =>
   tpm.locality < 5 && (PCR_ATTRIBUTES[pcr]!.extend & (1 << tpm.locality)) !== 0;
 
 /** TPM2_PCR_Extend: TPM_RC_LOCALITY where the PCR may not be extended from here. Part 3, section 22.2. */

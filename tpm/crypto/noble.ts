@@ -1,5 +1,5 @@
 /** The portable provider: @noble and BigInt. Runs in a browser, and is the oracle for the OpenSSL one. */
-import { cbc, cfb, cmac, ctr, ecb } from '@noble/ciphers/aes.js';
+import { cbc, cfb, ctr, ecb } from '@noble/ciphers/aes.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
@@ -90,10 +90,6 @@ export class NobleCrypto implements CryptoProvider {
       output[at] = output[at]! ^ stream[at % 16]!;
     }
     return output;
-  }
-
-  cmac(key: Uint8Array, data: Uint8Array): Uint8Array {
-    return cmac(data, key);
   }
 
   rsaGenerate(bits: number, e: number): RsaKey {

@@ -36,8 +36,6 @@ export interface CryptoProvider {
   hmacStart(alg: number, key: Uint8Array): HashState;
   /** AES without padding. `iv` is 16 octets (none for ECB); CBC and ECB take whole blocks only. */
   aes(mode: AesMode, encrypt: boolean, key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array;
-  /** AES-CMAC (RFC 4493): 16 octets. */
-  cmac(key: Uint8Array, data: Uint8Array): Uint8Array;
   /** A fresh RSA key by the provider's own randomness. */
   rsaGenerate(bits: number, e: number): RsaKey;
   /** Miller-Rabin, its error below 2^-100 for random candidates (FIPS 186-5, table B.1). */
