@@ -1,5 +1,7 @@
 /** Attestation: evidence formats and appraisal, the verifier and its broker, their client. */
 
+export * from './agent/agent.ts';
+export { AgentError, type KeyKind } from './agent/keys.ts';
 export * from './appraise.ts';
 export * from './cbor.ts';
 export * from './client.ts';

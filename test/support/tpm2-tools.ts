@@ -52,7 +52,7 @@ export class SwtpmTools {
         'socket',
         '--tpm2',
         `--tpmstate=dir=${directory}`,
-        `--server=type=tcp,port=${port},disconnect`,
+        `--server=type=tcp,port=${port}`,
         `--ctrl=type=tcp,port=${port + 1}`,
         '--flags=not-need-init,startup-clear',
       ],
