@@ -1,5 +1,5 @@
 /** Every command that is implemented. */
-
+import { anonymousCommands } from './anonymous.ts';
 import { asymmetricCommands } from './asymmetric.ts';
 import { attestationCommands } from './attestation.ts';
 import { capabilityCommands } from './capability.ts';
@@ -7,6 +7,7 @@ import { clockCommands } from './clocks.ts';
 import { contextCommands } from './contexts.ts';
 import { credentialCommands } from './credential.ts';
 import { dictionaryAttackCommands } from './dictionary-attack.ts';
+import { duplicationCommands } from './duplication.ts';
 import { hierarchyCommands } from './hierarchy.ts';
 import { managementCommands } from './management.ts';
 import { nvCommands } from './nv.ts';
@@ -40,4 +41,6 @@ export const allCommands = [
   ...signingCommands,
   ...policyCommands,
   ...capabilityCommands,
+  ...anonymousCommands,
+  ...duplicationCommands,
 ] as const;

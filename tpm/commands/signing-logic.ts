@@ -1,6 +1,6 @@
 /** Signature schemes of keys. Part 1, annexes B and C; Part 2, section 11.2.1. */
 import { equalSecret } from '../crypto/bytes.ts';
-import { ecschnorrSign, ecschnorrVerify } from '../crypto/ecc-signatures.ts';
+import { ecdaaSign, ecschnorrSign, ecschnorrVerify } from '../crypto/ecc-signatures.ts';
 import { pkcs1SignatureBlock, pssBlock, pssMatches } from '../crypto/rsa-padding.ts';
 import { has, type TpmObject } from '../state/objects.ts';
 import {
@@ -12,6 +12,7 @@ import {
   type TPMT_SIGNATURE,
   TpmError,
 } from '../structures/index.ts';
+import { takeCommit } from './commits.ts';
 import type { Context } from './context.ts';
 import { loadedRsaKey, rsaExponent } from './keys.ts';
 
@@ -67,8 +68,13 @@ export function sign(tpm: Context, key: TpmObject, scheme: SigningScheme, digest
           : ecschnorrSign(crypto, curveID, sensitive.sensitive, hashAlg, digest);
       return { sigAlg: scheme.scheme, signature: { hash: hashAlg, signatureR: r, signatureS: s } };
     }
-    case TPM_ALG.ECDAA:
-      throw new TpmError(TPM_RC.SCHEME);
+    case TPM_ALG.ECDAA: {
+      if (publicArea.type !== TPM_ALG.ECC) throw new TpmError(TPM_RC.SCHEME);
+      const { curveID } = publicArea.parameters;
+      const commit = takeCommit(tpm, key.name, curveID, scheme.details.count);
+      const { r, s } = ecdaaSign(crypto, curveID, sensitive.sensitive, hashAlg, digest, commit);
+      return { sigAlg: TPM_ALG.ECDAA, signature: { hash: hashAlg, signatureR: r, signatureS: s } };
+    }
     case TPM_ALG.HMAC:
       return {
         sigAlg: TPM_ALG.HMAC,
