@@ -87,7 +87,7 @@ export interface VerdictEvent {
   readonly failed?: readonly string[];
 }
 
-/** A call of a guest was refused. */
+/** A call of a guest was refused. The first thousand of a partition are told. */
 export interface RefusalEvent {
   readonly kind: 'refusal';
   readonly name: string;
@@ -104,6 +104,7 @@ export interface ExitEvent {
   readonly crashed: boolean;
   readonly reason: string;
   readonly hypercalls: number;
+  readonly refusals: number;
 }
 
 export type HostEvent =

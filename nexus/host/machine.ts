@@ -3,8 +3,8 @@
  * the engine before the call returns (engine contract A1). One thread orders all calls (A4).
  *
  * Frame numbers below the pool's size are pages of the engine's exchange pool, which grants can share; those above are
- * private memory of one partition, which lives inside its engine instance. A call on a private frame that would move
- * it to another partition is refused before the core is asked: the engine could not carry it out.
+ * private memory of one partition, which lives inside its engine instance. A guest's call that would change who reaches
+ * a private frame is refused before the core is asked: the engine could not carry it out.
  */
 import { type Engine, type Vm, WINDOW_BASE, WINDOW_PAGES } from '../../vmm/index.ts';
 import {
@@ -38,6 +38,15 @@ interface Place {
   readonly partition: number;
   readonly page: number;
 }
+
+/** Calls that change who reaches a frame, with the argument that names it: for pages of the pool only. */
+const PAGE_CALLS: ReadonlyMap<number, (args: Arguments) => number> = new Map([
+  [CALLS.grantOffer.number, (args) => args[1]],
+  [CALLS.grantLend.number, (args) => args[1]],
+  [CALLS.frameDonate.number, (args) => args[1]],
+  [CALLS.frameRelease.number, (args) => args[0]],
+  [CALLS.frameProtect.number, (args) => args[0]],
+]);
 
 export class Machine {
   readonly engine: Engine;
@@ -97,7 +106,7 @@ export class Machine {
 
   /** A call by partition `p`: judged by the core, carried out by the engine, then answered. */
   call(p: number, number: number, args: Arguments): number {
-    if (this.movesPrivateFrame(number, args)) return E_DENIED;
+    if (this.wantsPrivateFrame(number, args)) return E_DENIED;
     const before = this.touched(p, number, args);
     const result = dispatch(number, p, ...args);
     if (result >= ERROR_BASE) return result;
@@ -106,22 +115,37 @@ export class Machine {
     return result;
   }
 
-  /** Destroy a stopped partition: whoever borrowed its frames loses them at once, and they are zeroed. */
-  destroy(partition: number, frames: readonly number[]): void {
-    const borrowed = frames.filter((f) => f < this.engine.pool.frames).flatMap((f) => this.placesOf(f));
+  /**
+   * Destroy a stopped partition: whoever borrowed its frames loses them at once, and they are zeroed. `privateFrames`
+   * are what `takeFrames` gave it; its pages of the pool, donated ones included, are found in the core's state.
+   */
+  destroy(partition: number, privateFrames: readonly number[]): void {
+    const pages = this.poolFramesOf(partition);
+    const borrowed = pages.flatMap((f) => this.placesOf(f));
     this.root('partitionDestroy', partition);
     this.vms.delete(partition);
     for (const place of borrowed) this.carryOut(place);
-    for (const f of frames) {
-      if (state.frameOwner[f] !== partition) continue; // donated meanwhile
-      if (state.frameState[f] !== F_FREE) this.root('frameScrub', f);
-      if (f >= this.engine.pool.frames) this.freeFrames.push(f);
-    }
+    for (const f of [...pages, ...privateFrames]) this.root('frameScrub', f);
+    this.freeFrames.push(...privateFrames);
   }
 
-  private movesPrivateFrame(number: number, args: Arguments): boolean {
-    const moves = [CALLS.grantOffer.number, CALLS.grantLend.number, CALLS.frameDonate.number] as readonly number[];
-    return moves.includes(number) && args[1] >= this.engine.pool.frames && args[1] < FRAMES;
+  /** Pages of the pool that bear a partition's number and present epoch, given back or not. */
+  private poolFramesOf(partition: number): number[] {
+    const frames: number[] = [];
+    for (let f = 0; f < this.engine.pool.frames; f++) {
+      const its = state.frameOwner[f] === partition && state.frameEpoch[f] === state.partitionEpoch[partition];
+      if (its && state.frameState[f] !== F_FREE) frames.push(f);
+    }
+    return frames;
+  }
+
+  /**
+   * Private memory lives inside the engine's instance: it cannot move to another partition, and its owner cannot be
+   * kept from a single page of it.
+   */
+  private wantsPrivateFrame(number: number, args: Arguments): boolean {
+    const frame = PAGE_CALLS.get(number)?.(args) ?? 0;
+    return frame >= this.engine.pool.frames && frame < FRAMES;
   }
 
   /** Places whose mapping the call may change. Read before the call, while the state still says where things stand. */

@@ -47,6 +47,9 @@ const WINDOW_FIRST = WINDOW_BASE / PAGE_SIZE;
 /** Page numbers of those pages. */
 const SHARED: readonly number[] = Array.from({ length: SHARED_PAGES }, (_, page) => WINDOW_FIRST + page);
 
+/** Refusals of one partition that are told one by one; its exit tells how many there were. */
+const REFUSALS_TOLD = 1000;
+
 /** What `nexus ps` shows. */
 export interface PartitionStatus {
   readonly name: string;
@@ -80,11 +83,13 @@ export class Partition {
   private readonly context: PartitionContext;
   private readonly services: PartitionServices;
   private readonly code: TrustedCode | undefined;
+  /** Its private memory, by page. */
   private readonly frames: readonly number[];
   private readonly console: ConsoleLines;
   private vm: Vm | undefined;
   private exit: VmExit | undefined;
   private hypercalls = 0;
+  private refusals = 0;
 
   private constructor(
     config: PartitionConfig,
@@ -121,7 +126,7 @@ export class Partition {
       machine.root('frameAssign', frame, id, SHARED[page] ?? 0, PERM_ALL);
     });
     if (loaded.code) for (const { page } of loaded.frames) machine.root('frameMeasure', frames[page] ?? 0);
-    const partition = new Partition(config, id, context, loaded.code, [...frames, ...shared]);
+    const partition = new Partition(config, id, context, loaded.code, frames);
     // The engine gets the bytes that were measured, not the file again.
     const vm = await machine.engine.create({
       name: config.name,
@@ -205,6 +210,8 @@ export class Partition {
   }
 
   private refused(layer: 'core' | 'services', call: string, code: string): void {
+    // A guest that does nothing but ask for what it may not have must not keep its observer busy.
+    if (++this.refusals > REFUSALS_TOLD) return;
     this.context.observe({ kind: 'refusal', name: this.config.name, layer, call, code });
   }
 
@@ -219,6 +226,7 @@ export class Partition {
       crashed: exit.kind === 'crashed',
       reason: exit.kind === 'crashed' ? exit.reason : exit.by,
       hypercalls: this.hypercalls,
+      refusals: this.refusals,
     });
   }
 }
