@@ -1,13 +1,20 @@
 /** Byte strings as every format of this room reads and compares them. */
 
+/** Node's, where there is one: ten times as fast over long strings as a loop. */
+const { Buffer: nodeBuffer } = globalThis as { readonly Buffer?: typeof Buffer };
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+/** Below this, a loop is faster. */
+const LONG = 64;
+
 /** Lower-case hexadecimal. */
 export function toHex(bytes: Uint8Array): string {
+  if (nodeBuffer !== undefined) {
+    return nodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+  }
   let text = '';
   for (const byte of bytes) text += HEX[byte];
   return text;
 }
-
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** Throws RangeError for text that is not whole octets of hexadecimal. */
 export function fromHex(text: string): Uint8Array {
@@ -18,6 +25,7 @@ export function fromHex(text: string): Uint8Array {
 /** Whether two byte strings are equal. Not for secrets: it stops at the first difference. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
+  if (nodeBuffer !== undefined && a.length > LONG) return nodeBuffer.compare(a, b) === 0;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
@@ -34,13 +42,20 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** One character per octet. */
 export function latin1(bytes: Uint8Array): string {
+  if (nodeBuffer !== undefined && bytes.length > LONG) {
+    return nodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+  }
   let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
+  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i] ?? 0);
   return text;
 }
 
 /** Octets of a text of characters below 256. */
-export const fromLatin1 = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
+export function fromLatin1(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
 
 /** UTF-16, little-endian, without a check of surrogates: as firmware writes it. A last odd octet is dropped. */
 export function utf16(bytes: Uint8Array): string {
@@ -104,6 +119,11 @@ export class LittleEndian {
   take(size: number): Uint8Array {
     const at = this.#take(size);
     return this.bytes.subarray(at, at + size);
+  }
+
+  /** Pass `size` bytes; returns where they start. */
+  skip(size: number): number {
+    return this.#take(size);
   }
 
   rest(): Uint8Array {

@@ -4,6 +4,7 @@
  * tags and non-shortest integers are all refused by one rule.
  */
 import { Encoder, Tag } from 'cbor-x';
+import { sameBytes } from './bytes.ts';
 
 export { Tag };
 
@@ -50,7 +51,7 @@ export function decodeCbor(bytes: Uint8Array): unknown {
   } catch (cause) {
     throw new CborError('the bytes are not CBOR', { cause });
   }
-  if (!equal(again, bytes)) throw new CborError('the CBOR is not in deterministic form');
+  if (!sameBytes(again, bytes)) throw new CborError('the CBOR is not in deterministic form');
   return value;
 }
 
@@ -76,5 +77,3 @@ function compare(a: Uint8Array, b: Uint8Array): number {
   }
   return a.length - b.length;
 }
-
-const equal = (a: Uint8Array, b: Uint8Array) => a.length === b.length && compare(a, b) === 0;

@@ -47,29 +47,35 @@ const VARIABLES = new Set<number>([
   EVENT.EFI_VARIABLE_DRIVER_CONFIG,
 ]);
 
+/** Whether an event of this type with another digest than of its data is contradicted. */
+export const demandsBinding = (type: number): boolean => OVER_DATA.has(type);
+
 /** In the bank `algorithm` (TPM_ALG_ID); other banks may differ only if the log was made up. */
 export function bindingOf(log: ParsedLog, event: LogEvent, algorithm: number): Binding {
   if (!OVER_DATA.has(event.type) && !PERHAPS.has(event.type)) return 'described';
   const hash = hashById(algorithm);
   const digest = event.digests[log.algorithms.indexOf(algorithm)];
   if (hash === undefined || digest === undefined) return OVER_DATA.has(event.type) ? 'contradicted' : 'described';
-  if (sameBytes(hash.digest(event.data), digest)) return 'bound';
-  for (const value of values(event)) if (sameBytes(hash.digest(value), digest)) return 'value';
+  const { data } = event;
+  const grub = event.type === EVENT.IPL ? grubText(event) : undefined;
+  // GRUB's text is likeliest to be hashed alone, so that is tried first; a large variable is likeliest hashed whole.
+  if (grub === undefined && sameBytes(hash.digest(data), digest)) return 'bound';
+  const values = grub === undefined ? variableValue(event) : grubValues(grub.text);
+  if (values.some((value) => sameBytes(hash.digest(value), digest))) return 'value';
+  if (grub !== undefined && sameBytes(hash.digest(data), digest)) return 'bound';
   return OVER_DATA.has(event.type) ? 'contradicted' : 'described';
 }
 
-/** The values in an event's data that its digest may be over. */
-function* values(event: LogEvent): Generator<Uint8Array> {
-  const grub = event.type === EVENT.IPL ? grubText(event) : undefined;
-  if (grub !== undefined) {
-    // GRUB hashes the text without the prefix that its event states, Red Hat's with the final NUL.
-    yield fromLatin1(grub.text);
-    yield fromLatin1(`${grub.text}\0`);
-  }
-  if (!VARIABLES.has(event.type)) return;
+/** GRUB hashes the text without the prefix that its event states, Red Hat's with the final NUL. */
+const grubValues = (text: string): Uint8Array[] => [fromLatin1(text), fromLatin1(`${text}\0`)];
+
+/** The value of a variable, where its digest may be over that alone. */
+function variableValue({ type, data }: LogEvent): Uint8Array[] {
+  if (!VARIABLES.has(type)) return [];
   try {
-    yield readVariable(event.data).value;
+    return [readVariable(data).value];
   } catch (error) {
-    if (!(error instanceof ShortError)) throw error;
+    if (error instanceof ShortError) return [];
+    throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** Structures of UEFI that events carry: variables, signature lists, load options, device paths, GPT. UEFI 2.10. */
-import { LittleEndian, latin1, ShortError, toHex, untilNul, utf16 } from '../bytes.ts';
+import { LittleEndian, latin1, ShortError, sameBytes, toHex, untilNul, utf16 } from '../bytes.ts';
 
 export const GUID = {
   global: '8be4df61-93ca-11d2-aa0d-00e098032b8c',
@@ -15,15 +15,17 @@ const MAX_NAME_BYTES = 2048;
 const MAX_SIGNATURES = 4096;
 const MAX_PARTITIONS = 1024;
 const MAX_NODES = 64;
+const GUID_SIZE = 16;
 
-/** EFI_GUID as text. */
+/** EFI_GUID as text: its first three fields are little-endian. */
 export function readGuid(cursor: LittleEndian): string {
-  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, '0');
-  const a = hex(cursor.u32(), 8);
-  const b = hex(cursor.u16(), 4);
-  const c = hex(cursor.u16(), 4);
-  const d = toHex(cursor.take(8));
-  return `${a}-${b}-${c}-${d.slice(0, 4)}-${d.slice(4)}`;
+  const hex = toHex(cursor.take(16));
+  const swapped = (from: number, to: number) => {
+    let text = '';
+    for (let at = to - 2; at >= from; at -= 2) text += hex.slice(at, at + 2);
+    return text;
+  };
+  return `${swapped(0, 8)}-${swapped(8, 12)}-${swapped(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
 export interface EfiVariable {
@@ -63,11 +65,16 @@ export function readSignatureLists(bytes: Uint8Array): Signature[] {
     const signatureSize = cursor.u32();
     cursor.take(headerSize);
     const left = listSize - (cursor.at - start);
-    if (signatureSize < 16 || left < 0 || left % signatureSize !== 0)
+    if (signatureSize < GUID_SIZE || left < 0 || left % signatureSize !== 0)
       throw new ShortError('a signature list is uneven');
+    let last: { readonly bytes: Uint8Array; readonly owner: string } | undefined;
     for (let i = 0; i < left / signatureSize; i++) {
       if (signatures.length >= MAX_SIGNATURES) throw new ShortError(`more than ${MAX_SIGNATURES} signatures`);
-      signatures.push(readSignature(kind, cursor.take(signatureSize)));
+      const bytes = cursor.take(GUID_SIZE);
+      // Hundreds of hashes in dbx have one owner: its text is made once.
+      if (last === undefined || !sameBytes(last.bytes, bytes))
+        last = { bytes, owner: readGuid(new LittleEndian(bytes)) };
+      signatures.push({ kind, owner: last.owner, value: cursor.take(signatureSize - GUID_SIZE) });
     }
   }
   return signatures;

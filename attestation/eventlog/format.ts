@@ -23,6 +23,53 @@ export interface LogEvent {
   /** One for each of the log's algorithms, in their order. */
   readonly digests: readonly Uint8Array[];
   readonly data: Uint8Array;
+  /** Copy the digest of a bank (its place in the log's algorithms) to `target` at `at`. */
+  copyDigest(bank: number, target: Uint8Array, at: number): void;
+}
+
+/** An event where it stands in the log. Views are made when asked for: a replay needs one bank and no data. */
+class EventInPlace implements LogEvent {
+  readonly index: number;
+  readonly pcr: number;
+  readonly type: number;
+  readonly #log: Uint8Array;
+  /** Offset and size of each bank's digest. */
+  readonly #offsets: readonly number[];
+  readonly #sizes: readonly number[];
+  readonly #dataAt: number;
+  readonly #dataSize: number;
+
+  constructor(
+    log: Uint8Array,
+    head: { readonly index: number; readonly pcr: number; readonly type: number },
+    offsets: readonly number[],
+    sizes: readonly number[],
+    dataAt: number,
+    dataSize: number,
+  ) {
+    this.#log = log;
+    this.index = head.index;
+    this.pcr = head.pcr;
+    this.type = head.type;
+    this.#offsets = offsets;
+    this.#sizes = sizes;
+    this.#dataAt = dataAt;
+    this.#dataSize = dataSize;
+  }
+
+  get digests(): readonly Uint8Array[] {
+    return this.#offsets.map((at, bank) => this.#log.subarray(at, at + (this.#sizes[bank] ?? 0)));
+  }
+
+  get data(): Uint8Array {
+    return this.#log.subarray(this.#dataAt, this.#dataAt + this.#dataSize);
+  }
+
+  copyDigest(bank: number, target: Uint8Array, at: number): void {
+    const from = this.#offsets[bank] ?? 0;
+    const size = this.#sizes[bank] ?? 0;
+    for (let i = 0; i < size; i++) target[at + i] = this.#log[from + i] as number; // inside: checked when it was read
+  }
 }
 
 export interface ParsedLog {
@@ -69,6 +116,7 @@ const MAX_EVENTS = 100_000;
 const MAX_REGISTER = 23;
 const SPEC_ID_SIGNATURE = 'Spec ID Event03\0';
 const SHA1_SIZE = 20;
+const SHA1_SIZES = [SHA1_SIZE];
 const SHA1_ID = 0x0004;
 
 /** Read a log to its very end; what is left over must be padding. Throws EventLogError. */
@@ -114,8 +162,9 @@ function readSha1Event(cursor: LittleEndian, index: number): LogEvent {
   const pcr = cursor.u32();
   const type = cursor.u32();
   checkRegister(pcr, type, cursor);
-  const digest = cursor.take(SHA1_SIZE);
-  return { index, pcr, type, digests: [digest], data: cursor.take(cursor.u32()) };
+  const digestAt = cursor.skip(SHA1_SIZE);
+  const size = cursor.u32();
+  return new EventInPlace(cursor.bytes, { index, pcr, type }, [digestAt], SHA1_SIZES, cursor.skip(size), size);
 }
 
 /** TCG_PCR_EVENT2, section 10.2.2. Every event has one digest for each bank of the header, in any order. */
@@ -127,16 +176,17 @@ function readAgileEvent(cursor: LittleEndian, index: number, { algorithms, sizes
   if (count !== algorithms.length) {
     throw new EventLogError('log-banks', `event ${index} has ${count} digests, the log ${algorithms.length} banks`);
   }
-  const digests = new Array<Uint8Array>(count);
+  const offsets = new Array<number>(count).fill(0);
   for (let i = 0; i < count; i++) {
     const algorithm = cursor.u16();
     const bank = algorithms[i] === algorithm ? i : algorithms.indexOf(algorithm);
-    if (bank < 0 || digests[bank] !== undefined) {
+    if (bank < 0 || offsets[bank] !== 0) {
       throw new EventLogError('log-banks', `event ${index}: digest of no bank, or twice of bank 0x${hexOf(algorithm)}`);
     }
-    digests[bank] = cursor.take(sizes[bank] ?? 0);
+    offsets[bank] = cursor.skip(sizes[bank] ?? 0);
   }
-  return { index, pcr, type, digests, data: cursor.take(cursor.u32()) };
+  const size = cursor.u32();
+  return new EventInPlace(cursor.bytes, { index, pcr, type }, offsets, sizes, cursor.skip(size), size);
 }
 
 function checkRegister(pcr: number, type: number, cursor: LittleEndian): void {

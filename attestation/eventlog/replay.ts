@@ -23,10 +23,11 @@ export function replayLog(log: ParsedLog, algorithm: number): Uint8Array[] {
   }
   const registers = initialRegisters(log, hash);
   const buffer = new Uint8Array(2 * hash.size);
-  for (const { pcr, type, digests } of log.events) {
+  for (const event of log.events) {
+    const { pcr, type } = event;
     if (type === EVENT.NO_ACTION || pcr === NO_REGISTER) continue;
     buffer.set(registers[pcr] as Uint8Array); // a read event has a register below 24
-    buffer.set(digests[bank] as Uint8Array, hash.size); // and a digest for every bank
+    event.copyDigest(bank, buffer, hash.size);
     registers[pcr] = hash.digest(buffer);
   }
   return registers;

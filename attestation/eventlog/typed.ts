@@ -1,14 +1,39 @@
 /** The events of a log with their meanings and bindings, made once for all who ask. */
-import { type Binding, bindingOf } from './binding.ts';
+import { type Binding, bindingOf, demandsBinding } from './binding.ts';
 import type { LogEvent, ParsedLog } from './format.ts';
 import { type Meaning, meaningOf } from './meaning.ts';
 
 export interface TypedEvent {
   readonly event: LogEvent;
   readonly meaning: Meaning;
+  /** Decided when first asked for: it costs a hash of the event's data, or several. */
   readonly binding: Binding;
   /** In the bank asked for. */
   readonly digest: Uint8Array;
+}
+
+class EventWithMeaning implements TypedEvent {
+  readonly event: LogEvent;
+  readonly meaning: Meaning;
+  readonly #log: ParsedLog;
+  readonly #algorithm: number;
+  #binding: Binding | undefined;
+
+  constructor(log: ParsedLog, event: LogEvent, algorithm: number) {
+    this.event = event;
+    this.meaning = meaningOf(event);
+    this.#log = log;
+    this.#algorithm = algorithm;
+  }
+
+  get binding(): Binding {
+    this.#binding ??= bindingOf(this.#log, this.event, this.#algorithm);
+    return this.#binding;
+  }
+
+  get digest(): Uint8Array {
+    return this.event.digests[this.#log.algorithms.indexOf(this.#algorithm)] ?? NONE;
+  }
 }
 
 const known = new WeakMap<ParsedLog, Map<number, readonly TypedEvent[]>>();
@@ -20,13 +45,14 @@ export function typedEvents(log: ParsedLog, algorithm: number): readonly TypedEv
   known.set(log, banks);
   const before = banks.get(algorithm);
   if (before !== undefined) return before;
-  const bank = log.algorithms.indexOf(algorithm);
-  const typed = log.events.map((event) => ({
-    event,
-    meaning: meaningOf(event),
-    binding: bindingOf(log, event, algorithm),
-    digest: event.digests[bank] ?? NONE,
-  }));
+  const typed = log.events.map((event) => new EventWithMeaning(log, event, algorithm));
   banks.set(algorithm, typed);
   return typed;
+}
+
+/** Events whose type demands that their digest be over their data, and whose digest is not. */
+export function contradictedEvents(log: ParsedLog, algorithm: number): readonly TypedEvent[] {
+  return typedEvents(log, algorithm).filter(
+    (typed) => demandsBinding(typed.event.type) && typed.binding === 'contradicted',
+  );
 }

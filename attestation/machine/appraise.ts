@@ -6,7 +6,7 @@ import { sameBytes, toHex } from '../bytes.ts';
 import { Checks, required, type Status, worst } from '../checks.ts';
 import { type ParsedLog, parseEventLog } from '../eventlog/format.ts';
 import { replayLog } from '../eventlog/replay.ts';
-import { typedEvents } from '../eventlog/typed.ts';
+import { contradictedEvents } from '../eventlog/typed.ts';
 import { EvidenceError } from '../evidence.ts';
 import { hashById, SHA1 } from '../hash.ts';
 import { imaFields, parseImaList } from '../ima/list.ts';
@@ -255,8 +255,7 @@ function checkPolicies(
   checks.holds(
     'event-binding',
     () => {
-      const events = typedEvents(required(log), required(bank));
-      odd = events.filter(({ binding }) => binding === 'contradicted').map(({ event }) => event.index);
+      odd = contradictedEvents(required(log), required(bank)).map(({ event }) => event.index);
       return odd.length === 0;
     },
     () => `events ${odd.join(', ')}: their digests are not over their data, as their types demand`,

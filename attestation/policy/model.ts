@@ -126,18 +126,21 @@ function secureBootFacts(log: ParsedLog, bank: number) {
   };
 }
 
+const BOOT_KINDS: ReadonlySet<Meaning['kind']> = new Set(['kernel-command-line', 'grub', 'uki-section', 'windows']);
+
 function bootFacts(log: ParsedLog, bank: number) {
   const lines: string[] = [];
   const images: Record<string, string>[] = [];
   const sections: string[] = [];
   const grub: string[] = [];
   const windows: Record<string, (bigint | string)[]> = {};
-  for (const { event, meaning, binding, digest } of typedEvents(log, bank)) {
+  for (const typed of typedEvents(log, bank)) {
+    const { event, meaning } = typed;
     if (meaning.kind === 'image') {
-      images.push({ path: meaning.path, digest: toHex(digest), pcr: String(event.pcr) });
+      images.push({ path: meaning.path, digest: toHex(typed.digest), pcr: String(event.pcr) });
       continue;
     }
-    if (binding !== 'bound' && binding !== 'value') continue;
+    if (!BOOT_KINDS.has(meaning.kind) || (typed.binding !== 'bound' && typed.binding !== 'value')) continue;
     if (meaning.kind === 'kernel-command-line') lines.push(meaning.text);
     else if (meaning.kind === 'grub' && meaning.subject === 'kernel-command-line') lines.push(meaning.text);
     else if (meaning.kind === 'grub' && meaning.subject === 'command') grub.push(meaning.text);
@@ -156,14 +159,20 @@ function addWindows(settings: Record<string, (bigint | string)[]>, records: read
   }
 }
 
-function eventFacts({ event, meaning, binding, digest }: TypedEvent): Record<string, unknown> {
+/** Digest and binding are made when a policy reads them. */
+function eventFacts(typed: TypedEvent): Record<string, unknown> {
+  const { event, meaning } = typed;
   return {
     index: BigInt(event.index),
     pcr: BigInt(event.pcr),
     type: eventTypeName(event.type),
     kind: meaning.kind,
-    binding,
-    digest: toHex(digest),
+    get binding() {
+      return typed.binding;
+    },
+    get digest() {
+      return toHex(typed.digest);
+    },
     text: meaningText(meaning),
   };
 }

@@ -326,11 +326,26 @@ function checkPolicy(
     if (!equal(policy.parametersHash, context.crypto.hash(session.authHash, u32be(command.code), parameters)))
       throw new TpmError(TPM_RC.POLICY_FAIL);
   }
+  if (policy.templateHash !== undefined) {
+    const template = CREATIONS.has(command.code) ? secondBuffer(parameters) : undefined;
+    if (template === undefined || !equal(policy.templateHash, context.crypto.hash(session.authHash, template)))
+      throw new TpmError(TPM_RC.POLICY_FAIL);
+  }
   if (policy.nvWritten !== undefined) {
     const index = state.nv.get(handle);
     if (index === undefined || nvHas(index, TPMA_NV.WRITTEN) !== policy.nvWritten)
       throw new TpmError(TPM_RC.POLICY_FAIL);
   }
+}
+
+const CREATIONS: ReadonlySet<number> = new Set([TPM_CC.Create, TPM_CC.CreatePrimary, TPM_CC.CreateLoaded]);
+
+/** The content of the second of two TPM2B: `inPublic` after `inSensitive`, which may be encrypted. */
+function secondBuffer(parameters: Uint8Array): Uint8Array | undefined {
+  const sizeAt = (at: number): number => ((parameters[at] ?? 0) << 8) | (parameters[at + 1] ?? 0);
+  const second = 2 + sizeAt(0);
+  const end = second + 2 + sizeAt(second);
+  return end <= parameters.length ? parameters.subarray(second + 2, end) : undefined;
 }
 
 /** TPMA_LOCALITY against a locality. Part 2, section 8.5. */

@@ -224,7 +224,8 @@ function page<T>(items: readonly T[], key: (item: T) => number, from: number, co
 const own = (value: number): number => value;
 const POLICY_HANDLES = [TPM_RH.OWNER, TPM_RH.ENDORSEMENT, TPM_RH.PLATFORM, TPM_RH.LOCKOUT] as const;
 
-function answer(
+/** What TPM2_GetCapability says. TPM_RC_VALUE, TPM_RC_HANDLE. */
+export function answer(
   tpm: Context,
   capability: number,
   property: number,

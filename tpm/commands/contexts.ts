@@ -183,12 +183,8 @@ export const EvictControl = command(
     const { objects } = tpm.state;
     if (persistentHandle >>> 24 !== TPM_HT.PERSISTENT) throw new TpmError(TPM_RC.VALUE, 'persistentHandle');
     const { publicArea, handle, hierarchy } = objectHandle;
-    if (
-      objectHandle.external ||
-      objectHandle.stClear ||
-      objectHandle.sensitive === undefined ||
-      publicArea.nameAlg === TPM_ALG.NULL
-    )
+    const temporary = objectHandle.external || objectHandle.stClear || hierarchy === TPM_RH.NULL;
+    if (temporary || objectHandle.sensitive === undefined || publicArea.nameAlg === TPM_ALG.NULL)
       throw new TpmError(TPM_RC.ATTRIBUTES, 'objectHandle');
     const byPlatform = authority === TPM_RH.PLATFORM;
     if (byPlatform ? hierarchy !== TPM_RH.PLATFORM : hierarchy !== TPM_RH.OWNER && hierarchy !== TPM_RH.ENDORSEMENT)

@@ -2,6 +2,7 @@
 import { anonymousCommands } from './anonymous.ts';
 import { asymmetricCommands } from './asymmetric.ts';
 import { attestationCommands } from './attestation.ts';
+import { auditCommands } from './audit.ts';
 import { capabilityCommands } from './capability.ts';
 import { clockCommands } from './clocks.ts';
 import { contextCommands } from './contexts.ts';
@@ -14,6 +15,7 @@ import { nvCommands } from './nv.ts';
 import { objectCommands } from './object.ts';
 import { pcrCommands } from './pcr.ts';
 import { policyCommands } from './policy.ts';
+import { policyCapabilityCommands } from './policy-capability.ts';
 import { randomCommands } from './random.ts';
 import { sequenceCommands } from './sequence.ts';
 import { sessionCommands } from './session.ts';
@@ -40,6 +42,8 @@ export const allCommands = [
   ...attestationCommands,
   ...signingCommands,
   ...policyCommands,
+  ...policyCapabilityCommands,
+  ...auditCommands,
   ...capabilityCommands,
   ...anonymousCommands,
   ...duplicationCommands,

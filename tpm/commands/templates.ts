@@ -58,7 +58,9 @@ function checkScheme(profile: Profile, area: TPMT_PUBLIC_OR_NULL): void {
     case TPM_ALG.SYMCIPHER: {
       const { sym } = area.parameters;
       if (sym.algorithm === TPM_ALG.NULL) throw new TpmError(TPM_RC.SYMMETRIC);
-      if (flags.restricted && sym.mode !== TPM_ALG.CFB) throw new TpmError(TPM_RC.MODE);
+      // A parent protects in CFB whatever it says, so that an open mode does no harm.
+      const protects = sym.mode === TPM_ALG.CFB || sym.mode === TPM_ALG.NULL;
+      if (flags.restricted && flags.decrypt && !protects) throw new TpmError(TPM_RC.MODE);
       return;
     }
     case TPM_ALG.KEYEDHASH:
