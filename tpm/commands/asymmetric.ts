@@ -17,11 +17,14 @@ import {
   TPM2B_PUBLIC_KEY_RSA,
   TPMA_OBJECT,
   TPMI_ECC_CURVE,
+  TPMI_ECC_KEY_EXCHANGE,
   TPMS_ALGORITHM_DETAIL_ECC,
   TPMT_RSA_DECRYPT,
   TpmError,
+  u16,
 } from '../structures/index.ts';
 import { auth, command } from './command.ts';
+import { takeCommit } from './commits.ts';
 import type { Context } from './context.ts';
 import { TPMI_DH_OBJECT } from './handles.ts';
 import { eccFieldBytes, eccOrder, loadedRsaKey, rsaExponent } from './keys.ts';
@@ -129,7 +132,7 @@ function eccArea(key: TpmObject, name: string): EccPublic {
 }
 
 /** A whole, unrestricted ECC decryption key. TPM_RC_KEY, TPM_RC_ATTRIBUTES. Its curve and scalar. */
-export function eccDecryptionKey(key: TpmObject, name: string): { area: EccPublic; scalar: Uint8Array } {
+function eccDecryptionKey(key: TpmObject, name: string): { area: EccPublic; scalar: Uint8Array } {
   const area = eccArea(key, name);
   if (has(key, TPMA_OBJECT.restricted) || !has(key, TPMA_OBJECT.decrypt)) throw new TpmError(TPM_RC.ATTRIBUTES, name);
   if (key.sensitive === undefined) throw new TpmError(TPM_RC.KEY, name);
@@ -137,7 +140,7 @@ export function eccDecryptionKey(key: TpmObject, name: string): { area: EccPubli
 }
 
 /** scalar · point: TPM_RC_ECC_POINT off the curve, TPM_RC_NO_RESULT at infinity. */
-export function multiply(tpm: Context, curve: number, point: EcPoint, scalar: Uint8Array, name: string): EcPoint {
+function multiply(tpm: Context, curve: number, point: EcPoint, scalar: Uint8Array, name: string): EcPoint {
   if (!tpm.crypto.ecOnCurve(curve, point)) throw new TpmError(TPM_RC.ECC_POINT, name);
   const product = tpm.crypto.ecMultiply(curve, point, scalar);
   if (product === undefined) throw new TpmError(TPM_RC.NO_RESULT);
@@ -211,4 +214,37 @@ export const ECC_Parameters = command(
   },
 );
 
-export const asymmetricCommands = [RSA_Encrypt, RSA_Decrypt, ECDH_KeyGen, ECDH_ZGen, ECC_Parameters] as const;
+/**
+ * TPM2_ZGen_2Phase: static and ephemeral key (of EC_Ephemeral, once) with those of another. TPM_RC_SCHEME;
+ * TPM_RC_ECC_POINT; TPM_RC_VALUE for a counter that is not outstanding. Section 14.7.
+ */
+export const ZGen_2Phase = command(
+  TPM_CC.ZGen_2Phase,
+  {
+    handles: { keyA: auth(TPMI_DH_OBJECT, 'user') },
+    params: { inQsB: TPM2B_ECC_POINT, inQeB: TPM2B_ECC_POINT, inScheme: TPMI_ECC_KEY_EXCHANGE, counter: u16 },
+    response: { outZ1: TPM2B_ECC_POINT, outZ2: TPM2B_ECC_POINT },
+  },
+  (tpm, { keyA, inQsB, inQeB, inScheme, counter }) => {
+    const { area, scalar } = eccDecryptionKey(keyA, 'keyA');
+    const { scheme, curveID } = area.parameters;
+    if (scheme.scheme !== TPM_ALG.NULL && scheme.scheme !== inScheme) throw new TpmError(TPM_RC.SCHEME, 'inScheme');
+    const outZ1 = multiply(tpm, curveID, inQsB, scalar, 'inQsB');
+    if (!tpm.crypto.ecOnCurve(curveID, inQeB)) throw new TpmError(TPM_RC.ECC_POINT, 'inQeB');
+    const ephemeral = about('counter', () => takeCommit(tpm, NO_NAME, curveID, counter));
+    const outZ2 = multiply(tpm, curveID, inQeB, fromBigInt(ephemeral, eccFieldBytes(curveID)), 'inQeB');
+    return { outZ1, outZ2 };
+  },
+);
+
+/** An ephemeral key belongs to no object. */
+const NO_NAME = new Uint8Array(0);
+
+export const asymmetricCommands = [
+  RSA_Encrypt,
+  RSA_Decrypt,
+  ECDH_KeyGen,
+  ECDH_ZGen,
+  ECC_Parameters,
+  ZGen_2Phase,
+] as const;

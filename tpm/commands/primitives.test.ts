@@ -15,6 +15,8 @@ import {
   TPMA_OBJECT,
 } from '../structures/index.ts';
 import { Tpm } from '../tpm.ts';
+import { newCommit } from './commits.ts';
+import type { Context } from './context.ts';
 
 const EMPTY = new Uint8Array(0);
 const NULL = { scheme: TPM_ALG.NULL } as const;
@@ -234,6 +236,31 @@ describe('asymmetric primitives', () => {
         atHandle(TPM_RC.KEY, 1),
       );
     });
+  });
+
+  it('agrees in two phases, each ephemeral key once', async () => {
+    await withKey(eccKey, EMPTY, async (keyA) => {
+      const [a, b] = [await client.EC_Ephemeral({ curveID: 3 }), await client.EC_Ephemeral({ curveID: 3 })];
+      const { outPublic } = await client.ReadPublic({ objectHandle: keyA });
+      if (outPublic.type !== TPM_ALG.ECC) throw new Error('not an ECC key');
+      const phase = (counter: number, inQeB: typeof a.Q) =>
+        client.ZGen_2Phase({ keyA, inQsB: outPublic.unique, inQeB, inScheme: TPM_ALG.ECDH, counter });
+      const [first, second] = [await phase(a.counter, b.Q), await phase(b.counter, a.Q)];
+      expect(first).toEqual(second);
+      expect(first.outZ1).not.toEqual(first.outZ2);
+      expect(await code(phase(a.counter, b.Q))).toBe(atParameter(TPM_RC.VALUE, 4));
+    });
+  });
+
+  it('never gives an ephemeral scalar twice, though its counter has 16 bits', async () => {
+    const tpm = { crypto: client.crypto, random: { bytes: (size: number) => new Uint8Array(size).fill(7) } };
+    const commits = { nonce: EMPTY, next: 0n, pending: new Map<number, bigint>() };
+    const context = { ...tpm, state: { commits } } as unknown as Context; // what the function reads of it
+    const first = newCommit(context, EMPTY, TPM_ECC.NIST_P256);
+    commits.next = 65536n;
+    const wrapped = newCommit(context, EMPTY, TPM_ECC.NIST_P256);
+    expect(wrapped.counter).toBe(first.counter);
+    expect(wrapped.scalar).not.toBe(first.scalar);
   });
 
   it('names the parameters of its curves', async () => {

@@ -55,7 +55,6 @@ function start(tpm: Context, kind: 'reset' | 'restart' | 'resume'): void {
     state.totalResetCount++;
     newSecrets(state.hierarchies[TPM_RH.NULL], (size) => tpm.random.bytes(size));
     state.contextKey = tpm.random.bytes(32);
-    state.commits.nonce = tpm.random.bytes(32);
   } else {
     state.restartCount = (state.restartCount + 1) >>> 0;
   }

@@ -197,6 +197,19 @@ describe('RSA', () => {
     expect(pkcs1Message(block)).toBeUndefined();
   });
 
+  it('numbers that no key has are refused before use', () => {
+    const three = fromBigInt(3n, size / 2);
+    const square = fromBigInt(toBigInt(key.p) ** 2n, size);
+    for (const crypto of [new NodeCrypto(), noble]) {
+      for (const bad of [
+        { ...key, p: three },
+        { ...key, n: square },
+        { ...key, e: 4 },
+      ])
+        expect(() => crypto.rsaPrivate(bad, new Uint8Array(size))).toThrow('TPM_RC_KEY');
+    }
+  });
+
   it('generated keys are strong: right size, distinct primes, prime to e, and not of the ROCA form', () => {
     const p = toBigInt(key.p);
     const q = toBigInt(key.n) / p;

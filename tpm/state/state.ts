@@ -68,8 +68,8 @@ export class TpmState {
   /** Random per TPM Reset: nonce of contexts, of the null hierarchy. */
   contextKey = new Uint8Array(32) as Uint8Array;
 
-  /** Nonces of TPM2_Commit and TPM2_EC_Ephemeral: those that were given out and not used yet. Part 1, annex C.2.2. */
-  readonly commits = { nonce: new Uint8Array(32) as Uint8Array, counter: 0, pending: new Set<number>() };
+  /** Scalars of TPM2_Commit and TPM2_EC_Ephemeral that were given out and not used yet. Part 1, annex C.2.2. */
+  readonly commits = { nonce: new Uint8Array(0) as Uint8Array, next: 0n, pending: new Map<number, bigint>() };
 
   constructor(crypto: CryptoProvider, profile: Profile) {
     const hierarchy = (): Hierarchy => ({
