@@ -21,6 +21,7 @@ import {
 import { EXIT, UsageError } from '../errors.ts';
 import { ConsoleHub, consoleSocket, takeTerminal } from '../guest-console.ts';
 import { conclude, examples, withJson } from '../output.ts';
+import { openHome } from '../tpm/home.ts';
 
 interface LinuxFlags {
   readonly arch: LinuxArchitecture;
@@ -30,6 +31,7 @@ interface LinuxFlags {
   readonly append: string;
   readonly cache: string;
   readonly name: string;
+  readonly state?: string;
   readonly tpm?: string;
   readonly json?: boolean;
 }
@@ -55,12 +57,13 @@ export function guestCommand(): Command {
     .option('--append <words>', 'more words for the kernel command line', '')
     .option('--cache <dir>', 'where packages are kept', join(homedir(), '.cache', 'nexus', 'linux'))
     .option('--name <name>', 'name of the guest, for nexus console', 'linux')
-    .option('--tpm <address>', 'its TPM: swtpm:port=2321, device:/dev/tpmrm0, ...; without one it has none')
+    .option('--state <dir>', 'keep its TPM in this directory, made if absent (default: in memory)')
+    .option('--tpm <address>', 'another TPM than its own: swtpm:port=2321, device:/dev/tpmrm0, ...; or none')
     .addHelpText(
       'after',
       examples(
-        ['nexus guest linux', 'stock Debian kernel with a shell on this terminal'],
-        ['nexus guest linux --tpm swtpm:port=2321', 'with a TPM, measured boot and tpm2-tools inside'],
+        ['nexus guest linux', 'stock Debian kernel, measured boot, a TPM and tpm2-tools; its shell on this terminal'],
+        ['nexus guest linux --state ./web', 'a TPM that remembers what was sealed'],
         ['echo "dmesg; poweroff -f" | nexus guest linux', 'run commands and end'],
       ),
     )
@@ -79,7 +82,7 @@ async function runLinux(flags: LinuxFlags) {
   const [files, { engine }, tpm] = await Promise.all([
     fetchLinux(flags.cache, flags.arch, { tools: flags.tools }).catch(explain),
     openEngine(choice),
-    flags.tpm === undefined ? undefined : transportDevice(flags.tpm),
+    openTpm(flags),
   ]);
   const commandLine = flags.append === '' ? FAST_COMMAND_LINE : `${FAST_COMMAND_LINE} ${flags.append}`;
   const socket = consoleSocket(flags.name);
@@ -161,6 +164,14 @@ function encodeLog({ banks, entries }: MeasuredLog): Uint8Array {
   const writer = new EventLogWriter(banks);
   for (const { pcr, type, digests, event } of entries) writer.append(pcr, type, digests, event);
   return writer.bytes();
+}
+
+/** The guest's own TPM, or the one at an address, or none. */
+async function openTpm({ tpm, state }: LinuxFlags): Promise<TpmDevice | undefined> {
+  if (tpm === 'none') return undefined;
+  if (tpm !== undefined) return transportDevice(tpm);
+  const home = await openHome({ durability: 'power', profile: 'pc-client', ...(state === undefined ? {} : { state }) });
+  return home.tpm;
 }
 
 /** A TPM at an address, as a machine's: it is on already, and its power is not ours to switch. */

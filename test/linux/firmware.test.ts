@@ -4,22 +4,19 @@
 import { spawnSync } from 'node:child_process';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { Tpm } from 'nexus-tcb/tpm';
 import { createV86Engine, fetchIpxe, fetchSeaBios, seaBiosMachine, tpmDevice, type Vm } from 'nexus-tcb/vmm';
 import { expect, it } from 'vitest';
 import { parseEventLog } from '../../attestation/eventlog/format.ts';
 import { replayLog } from '../../attestation/eventlog/replay.ts';
 import { GuestShell } from '../support/guest-shell.ts';
-import { hasSwtpm } from '../support/swtpm.ts';
-import { swtpmDevice } from '../support/swtpm-device.ts';
 
 const skip =
   process.env.NEXUS_TEST_LINUX !== '1'
     ? 'run by npm run test:linux'
     : spawnSync('apt-get', ['--version']).error !== undefined
       ? 'apt-get is not here: SeaBIOS and iPXE come from the distribution'
-      : !hasSwtpm
-        ? 'swtpm is not here: apt-get install swtpm'
-        : undefined;
+      : undefined;
 
 const CACHE = process.env.NEXUS_CACHE ?? join(homedir(), '.cache', 'nexus', 'linux');
 const SHA256 = 0x000b;
@@ -62,7 +59,7 @@ it.skipIf(skip !== undefined)(
   `SeaBIOS measures into our TPM, its log replays to the PCRs, and iPXE runs behind it${skip ? ` (skipped: ${skip})` : ''}`,
   async () => {
     const engine = await createV86Engine();
-    const tpm = await swtpmDevice();
+    const tpm = await Tpm.create();
     try {
       const machine = seaBiosMachine({ bios: await fetchSeaBios(CACHE), tpm: true });
       const shell = new GuestShell();
