@@ -1,19 +1,6 @@
 #!/usr/bin/env node
 /** The `nexus` command. One file per subcommand in `commands/`; this file only lists them. */
 import { Command, CommanderError } from 'commander';
-import { attestCommand } from './commands/attest.ts';
-import { consoleCommand } from './commands/console.ts';
-import { demoCommand } from './commands/demo.ts';
-import { enginesCommand } from './commands/engines.ts';
-import { guestCommand } from './commands/guest.ts';
-import { manifestCommand } from './commands/manifest.ts';
-import { psCommand } from './commands/ps.ts';
-import { sealCommand, unsealCommand } from './commands/seal.ts';
-import { tpmCommand } from './commands/tpm.ts';
-import { upCommand } from './commands/up.ts';
-import { verifierCommand } from './commands/verifier.ts';
-import { verifyCommand } from './commands/verify.ts';
-import { versionCommand } from './commands/version.ts';
 import { EXIT } from './errors.ts';
 import { examples } from './output.ts';
 
@@ -30,23 +17,26 @@ const program = new Command('nexus')
   .showHelpAfterError('(nexus --help shows the commands)')
   .exitOverride();
 
-const commands = [
-  demoCommand(),
-  upCommand(),
-  psCommand(),
-  consoleCommand(),
-  attestCommand(),
-  verifyCommand(),
-  sealCommand(),
-  unsealCommand(),
-  manifestCommand(),
-  tpmCommand(),
-  verifierCommand(),
-  guestCommand(),
-  enginesCommand(),
-  versionCommand(),
-];
-for (const command of commands) program.addCommand(command.exitOverride());
+/** Loaded when asked for: a command should not wait for the packages of the others. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  demo: async () => (await import('./commands/demo.ts')).demoCommand(),
+  up: async () => (await import('./commands/up.ts')).upCommand(),
+  ps: async () => (await import('./commands/ps.ts')).psCommand(),
+  console: async () => (await import('./commands/console.ts')).consoleCommand(),
+  attest: async () => (await import('./commands/attest.ts')).attestCommand(),
+  verify: async () => (await import('./commands/verify.ts')).verifyCommand(),
+  seal: async () => (await import('./commands/seal.ts')).sealCommand(),
+  unseal: async () => (await import('./commands/seal.ts')).unsealCommand(),
+  manifest: async () => (await import('./commands/manifest.ts')).manifestCommand(),
+  tpm: async () => (await import('./commands/tpm.ts')).tpmCommand(),
+  verifier: async () => (await import('./commands/verifier.ts')).verifierCommand(),
+  guest: async () => (await import('./commands/guest.ts')).guestCommand(),
+  engines: async () => (await import('./commands/engines.ts')).enginesCommand(),
+  version: async () => (await import('./commands/version.ts')).versionCommand(),
+};
+
+const asked = COMMANDS[process.argv[2] ?? ''];
+for (const load of asked ? [asked] : Object.values(COMMANDS)) program.addCommand((await load()).exitOverride());
 
 try {
   await program.parseAsync();

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createVerifier, type Verifier, VerifierClient, VerifierRefusal } from '../../attestation/index.ts';
 import type { HostConfig, HostEvent, PartitionConfig, VerdictEvent } from '../../nexus/host/index.ts';
-import { HostClient, HostFailure } from './host-client.ts';
+import { type EventOf, HostClient, HostFailure } from './host-client.ts';
 import type { DemoReport, Refusal, Stage } from './report.ts';
 import { type Code, changedNexus, prepareWorkspace, type Workspace } from './workspace.ts';
 
@@ -71,6 +71,9 @@ class Demo {
   private readonly hosts = new Set<HostClient>();
   private verifier: Verifier | undefined;
   private verifierUrl = '';
+  /** From the first two stages: what the verifier is told to expect of this build. */
+  private measured: EventOf<'platform'> | undefined;
+  private vault: EventOf<'partition'> | undefined;
   /** From the attestation stage: the evidence that was accepted, to be replayed. */
   private accepted: Uint8Array = new Uint8Array();
 
@@ -100,6 +103,7 @@ class Demo {
     const host = this.startHost([], {});
     const up = await host.until('the platform', () => host.of('platform')[0]);
     await this.stopHost(host);
+    this.measured = up;
     for (const [index, value] of Object.entries(up.pcrs)) {
       if (up.replayed[Number(index)] !== value)
         throw new HostFailure('E_REPLAY', `PCR ${index} is not what the log says`);
@@ -127,6 +131,7 @@ class Demo {
     await this.stopHost(host);
     if (afterRevoke !== 'ffffffff') throw new HostFailure('E_REVOKE', 'the page was still there after the revocation');
     const vault = host.of('partition', 'vault')[0];
+    this.vault = vault;
     return {
       summary: `vault ${short(vault?.codeIdentity)} and neighbour shared a page, then did not`,
       evidence: {
@@ -307,10 +312,6 @@ class Demo {
 
   /** The verifier trusts the platform's manufacturer, and knows this build of the nexus and of the vault. */
   private async startVerifier(): Promise<void> {
-    const probe = this.startHost([trusted('vault', this.workspace.vault, '')], {});
-    const up = await probe.until('the platform', () => probe.of('platform')[0]);
-    const vault = await probe.until('the vault', () => probe.of('partition', 'vault')[0]);
-    await this.stopHost(probe);
     const verifier = await createVerifier({
       database: { directory: this.workspace.verifierDirectory },
       manufacturers: [readFileSync(join(this.workspace.stateDirectory, 'manufacturer.pem'), 'utf8')],
@@ -320,9 +321,9 @@ class Demo {
     const operator = new VerifierClient(this.verifierUrl, {
       token: await verifier.createToken('demo', ['operator', 'broker']),
     });
-    const { codeIdentity, signer, svn } = vault;
+    const { codeIdentity, signer, svn = 0 } = this.vault ?? {};
     await operator.putReference('default', {
-      pcrs: Object.fromEntries([0, 4, 17, 18].map((index) => [index, [up.pcrs[index]]])),
+      pcrs: Object.fromEntries([0, 4, 17, 18].map((index) => [index, [this.measured?.pcrs[index]]])),
       partitions: [{ codeIdentity, signer, minimumSvn: svn }],
     });
     await operator.putResource(RESOURCE, {
