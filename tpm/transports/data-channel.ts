@@ -34,6 +34,12 @@ export function dataProtocol(board: Board, host: DataHost, sizes: TrafficSizes):
 
 const badSize: Outcome = { bytes: bareResponse(TPM_RC.COMMAND_SIZE), close: true };
 
+/**
+ * To a TPM 1.2 command the specification answers in TPM 1.2's form (tag 0x00c4, TPM_RC_BAD_TAG). OVMF takes that tag for
+ * a TPM 1.2; swtpm answers like this on its data channel, and so does this one.
+ */
+const notTpm12: Outcome = { bytes: bareResponse(TPM_RC.VALUE) };
+
 function rawStep(board: Board, sizes: TrafficSizes, queue: ByteQueue): Step {
   const head = queue.peek(6);
   if (!head) return 'incomplete';
@@ -42,6 +48,7 @@ function rawStep(board: Board, sizes: TrafficSizes, queue: ByteQueue): Step {
   if (size < TPM_HEADER || size > MAX_COMMAND) return badSize;
   const command = queue.take(size);
   if (!command) return 'incomplete';
+  if (command[0] === 0) return notTpm12;
   return board.execute(command).then((bytes) => {
     sizes.record(command, bytes);
     return { bytes };

@@ -99,4 +99,4 @@ export function bareResponse(rc: number): Uint8Array {
 }
 
 /** Part 2, section 6.6.3. */
-export const TPM_RC = { FAILURE: 0x101, COMMAND_SIZE: 0x142 } as const;
+export const TPM_RC = { VALUE: 0x084, FAILURE: 0x101, COMMAND_SIZE: 0x142 } as const;

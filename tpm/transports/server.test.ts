@@ -103,6 +103,13 @@ describe('data channel', () => {
     }
   });
 
+  test('a TPM 1.2 command is answered as swtpm does, by which OVMF sees a TPM 2.0', async () => {
+    const client = await swtpmTransport({ data });
+    const ticks = Uint8Array.of(0x00, 0xc1, 0, 0, 0, 10, 0, 0, 0, 0xf1);
+    expect(await client.send(ticks)).toEqual(Uint8Array.of(0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0x84));
+    await client.close();
+  });
+
   test('a client that shuts its side down still gets its answers', async () => {
     const socket = connect({ ...(data as { port: number }), allowHalfOpen: true });
     const answers = read(socket, 1000);

@@ -34,8 +34,6 @@ printf 'short secret' >plain
 openssl pkeyutl -encrypt -pubin -inkey r.pem -in plain -out c
 show rsadecrypt -c r.ctx -s rsaes c
 echo
-head -c 256 /dev/zero >c
-no rsadecrypt -c r.ctx -s rsaes c
 no sign -c r.ctx -g sha256 -o sig m
 ok create -C p.ctx -G ecc256 -u e.pub -r e.priv -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|decrypt'
 ok load -C p.ctx -u e.pub -r e.priv -c e.ctx
