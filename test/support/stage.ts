@@ -1,8 +1,9 @@
 /** Partitions under the real core, engine and host code; the platform and the root are stand-ins without a TPM. */
 import { randomBytes } from 'node:crypto';
+import { reset } from 'nexus-tcb/nexus/core';
 import { type HostEvent, Machine, Partition, type PartitionConfig } from 'nexus-tcb/nexus/host';
 import { NexusKeys } from 'nexus-tcb/nexus/services';
-import { createV86Engine, type Engine, type Vm } from 'nexus-tcb/vmm';
+import type { Engine, Vm } from 'nexus-tcb/vmm';
 import { buildGuests, type GuestName } from '../../guests/build.ts';
 
 const MEMORY = 4 * 1024 * 1024;
@@ -21,8 +22,10 @@ export class Stage {
   readonly events: HostEvent[] = [];
   readonly #vms = new Map<string, Vm>();
 
-  static async open(): Promise<Stage> {
-    return new Stage(await createV86Engine());
+  /** A core as at boot, over an engine of its own. */
+  static async open(createEngine: () => Promise<Engine>): Promise<Stage> {
+    reset();
+    return new Stage(await createEngine());
   }
 
   private constructor(engine: Engine) {

@@ -1,0 +1,13 @@
+/** What v86 is held to in test/partitions.test.ts and test/isolation.test.ts, on hardware. */
+import { createKvmEngine, probeKvm } from 'nexus-tcb/vmm';
+import { describe } from 'vitest';
+import { isolationContract } from '../support/isolation-contract.ts';
+import { partitionContract } from '../support/partition-contract.ts';
+
+const report = await probeKvm();
+const skip = process.env.NEXUS_TEST_KVM !== '1' ? 'run by npm run test:kvm' : report.usable ? undefined : report.reason;
+
+describe.skipIf(skip !== undefined)(`KVM${skip ? ` (skipped: ${skip})` : ''}`, () => {
+  describe('partitions', () => partitionContract(createKvmEngine));
+  describe('isolation', () => isolationContract(createKvmEngine));
+});
