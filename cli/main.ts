@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   manifest: async () => (await import('./commands/manifest.ts')).manifestCommand(),
   tpm: async () => (await import('./commands/tpm.ts')).tpmCommand(),
   verifier: async () => (await import('./commands/verifier.ts')).verifierCommand(),
+  agent: async () => (await import('./commands/agent.ts')).agentCommand(),
   guest: async () => (await import('./commands/guest.ts')).guestCommand(),
   engines: async () => (await import('./commands/engines.ts')).enginesCommand(),
   version: async () => (await import('./commands/version.ts')).versionCommand(),

@@ -128,4 +128,25 @@ describe.each([
     }
     expect(delays.slice(2).map((delay) => Math.round(Math.log2(delay / 1000)))).toEqual([1, 2, 3]);
   });
+
+  it.skipIf(skipped)('attests registers that no boot log explains, where there is none', async () => {
+    const bare = new Agent({
+      tpm,
+      verifier: admin,
+      eventLog: join(directory, 'none'),
+      imaList: join(directory, 'none'),
+      selection: [{ bank: 'sha256', pcrs: [16, 23] }],
+    });
+    await bare.enrol('laptop');
+    await admin.putReference('default', await bare.reference());
+    expect(await bare.attest()).toMatchObject({ state: 'affirming', failed: [] });
+    const boot = new Agent({
+      tpm,
+      verifier: admin,
+      eventLog: join(directory, 'none'),
+      imaList: join(directory, 'none'),
+    });
+    await admin.putReference('default', await boot.reference());
+    expect((await boot.attest()).failed).toContain('event-log');
+  });
 });

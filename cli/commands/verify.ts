@@ -1,7 +1,7 @@
 /** `nexus verify`: appraise evidence offline, against a nonce, an attestation key and reference values from files. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { EvidenceError, nexusEvidence } from '../../attestation/index.ts';
+import { EvidenceError, type EvidenceFormat, machineEvidence, nexusEvidence } from '../../attestation/index.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, table, withJson } from '../output.ts';
 
@@ -13,7 +13,9 @@ interface Options {
 }
 
 export function verifyCommand(): Command {
-  return withJson(new Command('verify').description('appraise the evidence of a nexus host, offline'))
+  return withJson(
+    new Command('verify').description('appraise evidence of a nexus host or of a machine with a TPM, offline'),
+  )
     .argument('<evidence>', 'the file that `nexus attest -o` or a guest made')
     .requiredOption('--nonce <hex>', 'the nonce that was asked for')
     .requiredOption('--ak <file>', 'the attestation key that is trusted (TPMT_PUBLIC), from enrolment')
@@ -36,10 +38,11 @@ function verify(file: string, options: Options) {
       'give the nonce that was asked for',
     );
   }
-  const appraised = open(file).appraise({
+  const { format, opened } = open(file);
+  const appraised = opened.appraise({
     nonce: Buffer.from(options.nonce, 'hex'),
     akPublic: readFileSync(options.ak),
-    reference: readReference(options.reference),
+    reference: readReference(options.reference, format),
     clock: null,
     now: new Date(),
   });
@@ -57,22 +60,32 @@ function verify(file: string, options: Options) {
   };
 }
 
-function open(file: string) {
+/** Evidence as its own format opens it, and that format. */
+function open(file: string): { format: EvidenceFormat; opened: ReturnType<EvidenceFormat['open']> } {
+  const bytes = readFileSync(file);
   try {
-    return nexusEvidence.open(readFileSync(file));
+    return { format: nexusEvidence, opened: nexusEvidence.open(bytes) };
+  } catch {
+    // The next format says what is wrong if it is none of ours.
+  }
+  try {
+    return { format: machineEvidence, opened: machineEvidence.open(bytes) };
   } catch (error) {
     if (error instanceof EvidenceError) throw new UsageError(error.code, `${file}: ${error.message}`, error.remedy);
     throw error;
   }
 }
 
-function readReference(file: string): object {
+function readReference(file: string, format: EvidenceFormat): object {
   try {
-    const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    return nexusEvidence.parseReference(value) as object;
+    return format.parseReference(JSON.parse(readFileSync(file, 'utf8'))) as object;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall !== undefined) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError('E_REFERENCE', `${file}: ${reason}`, 'record one with `nexus attest --reference-out`');
+    throw new UsageError(
+      'E_REFERENCE',
+      `${file}: ${reason}`,
+      'record one: `nexus attest --reference-out`, `nexus agent reference`',
+    );
   }
 }

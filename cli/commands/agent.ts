@@ -1,0 +1,218 @@
+/** `nexus agent`: attest a real machine with a TPM 2.0, and fetch secrets for it. */
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import { Command, Option } from 'commander';
+import {
+  Agent,
+  type AttestReply,
+  type KeyKind,
+  type Selection,
+  VerifierClient,
+  VerifierRefusal,
+} from '../../attestation/index.ts';
+import { TpmClient } from '../../tpm/client/index.ts';
+import { openTransport } from '../../tpm/transports/index.ts';
+import { EXIT, UsageError } from '../errors.ts';
+import { conclude, examples, type Outcome, table, withJson } from '../output.ts';
+
+interface Flags {
+  readonly verifier: string;
+  readonly tpm: string;
+  readonly token?: string;
+  readonly key: KeyKind;
+  readonly pcrs?: string;
+  readonly ekCertificate: string[];
+  readonly eventLog?: string;
+  readonly imaList?: string;
+  readonly json?: boolean;
+}
+
+const BANKS = ['sha1', 'sha256', 'sha384', 'sha512'] as const;
+const collect = (value: string, previous: string[]) => [...previous, value];
+
+function withMachine(command: Command): Command {
+  return withJson(command)
+    .addOption(new Option('--verifier <url>', 'the verifier').env('NEXUS_VERIFIER').makeOptionMandatory())
+    .addOption(new Option('--tpm <address>', 'the TPM').env('TPM2TOOLS_TCTI').default('device:/dev/tpmrm0'))
+    .option('--token <file>', 'file with an API token, where the verifier asks for one')
+    .addOption(
+      new Option('--key <kind>', 'kind of endorsement and attestation key').choices(['ecc', 'rsa']).default('ecc'),
+    )
+    .option('--pcrs <selection>', 'what to quote, as sha256:0,1,2,3,4,5,6,7+sha1:10; default: 0-7, and 10 with IMA')
+    .option('--ek-certificate <file>', 'EK certificate (DER) where the TPM holds none; issuers follow', collect, [])
+    .option('--event-log <file>', 'boot log, instead of the running kernel’s')
+    .option('--ima-list <file>', 'IMA list, instead of the running kernel’s');
+}
+
+/** `sha256:0,1+sha1:10` as tpm2-tools write it. Throws `UsageError`. */
+function selection(text: string): Selection[] {
+  return text.split('+').map((part) => {
+    const [name, list = ''] = part.split(':');
+    const bank = BANKS.find((candidate) => candidate === name);
+    const pcrs = list.split(',').map(Number);
+    if (bank === undefined || list === '' || pcrs.some((pcr) => !Number.isInteger(pcr) || pcr < 0 || pcr > 23)) {
+      throw new UsageError(
+        'E_USAGE_PCRS',
+        `--pcrs ${text} is not a selection.`,
+        'Example: --pcrs sha256:0,1,2,3,4,5,6,7',
+      );
+    }
+    return { bank, pcrs: [...new Set(pcrs)].sort((a, b) => a - b) };
+  });
+}
+
+/** The verifier's refusals in the command line's terms. */
+function translated(error: unknown): unknown {
+  if (!(error instanceof VerifierRefusal)) return error;
+  const prefix = error.code === 'unreachable' ? 'E_ENV' : 'E_REFUSED';
+  const failed = error.failed.length > 0 ? ` Failed: ${error.failed.join(', ')}.` : '';
+  const code = `${prefix}_${error.code.replaceAll('-', '_').toUpperCase()}`;
+  return new UsageError(code, `${error.message}${failed}`, error.remedy || 'See docs/agent.md.');
+}
+
+/** Open TPM and verifier, run, close. */
+async function withAgent(flags: Flags, use: (agent: Agent) => Promise<Outcome>): Promise<void> {
+  await conclude(flags.json ?? false, async () => {
+    const transport = await openTransport(flags.tpm);
+    try {
+      const token = flags.token === undefined ? {} : { token: fs.readFileSync(flags.token, 'utf8').trim() };
+      const agent = new Agent({
+        tpm: await TpmClient.over(transport),
+        verifier: new VerifierClient(flags.verifier, token),
+        key: flags.key,
+        ...(flags.pcrs !== undefined && { selection: selection(flags.pcrs) }),
+        ...(flags.ekCertificate.length > 0 && {
+          ekCertificates: flags.ekCertificate.map((path) => new Uint8Array(fs.readFileSync(path))),
+        }),
+        ...(flags.eventLog !== undefined && { eventLog: flags.eventLog }),
+        ...(flags.imaList !== undefined && { imaList: flags.imaList }),
+      });
+      return await use(agent);
+    } catch (error) {
+      throw translated(error);
+    } finally {
+      await transport.close();
+    }
+  });
+}
+
+function verdict(reply: AttestReply): Outcome {
+  const rows = reply.checks.map(({ name, passed, detail }) => [passed ? 'ok' : 'FAILED', name, detail ?? '']);
+  return {
+    json: reply,
+    text: [`${reply.platform}: ${reply.state}`, table(['', 'CHECK', 'DETAIL'], rows)].join('\n'),
+    exitCode: reply.state === 'affirming' || reply.state === 'warning' ? EXIT.OK : EXIT.REFUSED,
+  };
+}
+
+function enrolCommand(): Command {
+  return withMachine(
+    new Command('enrol').description('make this machine known: EK certificate, then ActivateCredential'),
+  )
+    .argument('[name]', 'name of the platform; default: derived from its endorsement key')
+    .addHelpText('after', examples(['nexus agent enrol rack-4 --verifier https://verifier.example', 'once a machine']))
+    .action((name: string | undefined, flags: Flags) =>
+      withAgent(flags, async (agent) => {
+        const platform = await agent.enrol(name);
+        return { json: { platform }, text: `enrolled as ${platform}` };
+      }),
+    );
+}
+
+function attestCommand(): Command {
+  return withMachine(new Command('attest').description('attest once; exit 0 when the verifier affirms'))
+    .addHelpText('after', examples(['nexus agent attest --verifier https://verifier.example --json', 'for scripts']))
+    .action((flags: Flags) => withAgent(flags, async (agent) => verdict(await agent.attest())));
+}
+
+function referenceCommand(): Command {
+  return withMachine(new Command('reference').description('print reference values that accept this machine as it is'))
+    .addHelpText(
+      'after',
+      examples(['nexus agent reference > golden.json', 'review it, then PUT /v1/references/{name}']),
+    )
+    .action((flags: Flags) =>
+      withAgent(flags, async (agent) => {
+        const reference = await agent.reference();
+        return { json: reference, text: JSON.stringify(reference, null, 2) };
+      }),
+    );
+}
+
+function runCommand(): Command {
+  return withMachine(new Command('run').description('attest again and again until Ctrl-C'))
+    .option('--every <seconds>', 'seconds between attestations', '120')
+    .addHelpText('after', examples(['nexus agent run --verifier https://verifier.example', 'as a system service']))
+    .action((flags: Flags & { every: string }) =>
+      withAgent(flags, async (agent) => {
+        const stop = new AbortController();
+        for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+        const observe = (outcome: AttestReply | Error) => {
+          const at = new Date().toISOString();
+          const line =
+            outcome instanceof Error
+              ? { at, error: outcome.message }
+              : { at, state: outcome.state, failed: outcome.failed };
+          process.stderr.write(`${JSON.stringify(line)}\n`);
+        };
+        await agent.run({ everySeconds: Number(flags.every), signal: stop.signal, observe });
+        return { json: { stopped: true }, text: 'stopped' };
+      }),
+    );
+}
+
+/** Run a command with the secret in its environment only; resolves with its exit code. */
+function runWith(command: readonly string[], variable: string, content: Uint8Array): Promise<number> {
+  const [program = '', ...rest] = command;
+  return new Promise((resolve, reject) => {
+    const env = { ...process.env, [variable]: Buffer.from(content).toString('utf8') };
+    spawn(program, rest, { stdio: 'inherit', env })
+      .once('error', reject)
+      .once('exit', (code) => resolve(code ?? EXIT.INTERNAL));
+  });
+}
+
+function fetchCommand(): Command {
+  return withMachine(new Command('fetch').description('fetch a secret to a file, or into the environment of a command'))
+    .argument('<resource>', 'name of the resource')
+    .argument('[command...]', 'command to run with the secret, after --')
+    .option('--output <file>', 'write it here (mode 0600)')
+    .option('--env <variable>', 'variable of the command', 'SECRET')
+    .addHelpText(
+      'after',
+      examples(
+        ['nexus agent fetch disk/key --output /run/key', 'a file for its owner only'],
+        ['nexus agent fetch db/password --env PGPASSWORD -- psql -h db', 'never on disk'],
+      ),
+    )
+    .action((resource: string, command: string[], flags: Flags & { output?: string; env: string }) =>
+      withAgent(flags, async (agent) => {
+        if ((flags.output === undefined) === (command.length === 0)) {
+          throw new UsageError('E_USAGE_FETCH', 'Give either --output or a command.', 'nexus agent fetch --help');
+        }
+        const { content, release } = await agent.fetch(resource);
+        try {
+          const { version, lease } = release;
+          const json = { resource, version, lease: lease.id, expiresAt: lease.expiresAt.toISOString() };
+          if (flags.output !== undefined) {
+            // A new file: one that is there may be open to others.
+            fs.rmSync(flags.output, { force: true });
+            fs.writeFileSync(flags.output, content, { mode: 0o600, flag: 'wx' });
+            return { json, text: `${flags.output}: ${resource}, version ${version}` };
+          }
+          const code = await runWith(command, flags.env, content);
+          return { json: { ...json, exitCode: code }, text: '', exitCode: code === 0 ? EXIT.OK : EXIT.REFUSED };
+        } finally {
+          content.fill(0);
+        }
+      }),
+    );
+}
+
+export function agentCommand(): Command {
+  const command = new Command('agent').description('attest a machine with a TPM 2.0, and fetch secrets for it');
+  for (const part of [enrolCommand(), attestCommand(), runCommand(), fetchCommand(), referenceCommand()]) {
+    command.addCommand(part);
+  }
+  return command;
+}
