@@ -29,6 +29,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   unseal: async () => (await import('./commands/seal.ts')).unsealCommand(),
   manifest: async () => (await import('./commands/manifest.ts')).manifestCommand(),
   tpm: async () => (await import('./commands/tpm.ts')).tpmCommand(),
+  policy: async () => (await import('./commands/policy.ts')).policyCommand(),
   verifier: async () => (await import('./commands/verifier.ts')).verifierCommand(),
   agent: async () => (await import('./commands/agent.ts')).agentCommand(),
   guest: async () => (await import('./commands/guest.ts')).guestCommand(),

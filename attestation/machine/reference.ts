@@ -10,7 +10,7 @@ import { type CompiledPolicy, compilePolicy, PolicySchema } from '../policy/poli
 
 const Hex = Type.String({ pattern: '^([0-9a-f]{2})+$', description: 'lower-case hexadecimal' });
 const Pcr = Type.Integer({ minimum: 0, maximum: 23 });
-const Bank = Type.Union(['sha1', 'sha256', 'sha384', 'sha512'].map((name) => Type.Literal(name)));
+const Bank = Type.Union([Type.Literal('sha1'), Type.Literal('sha256'), Type.Literal('sha384'), Type.Literal('sha512')]);
 
 export const MachineReferenceSchema = Type.Object(
   {

@@ -77,6 +77,39 @@ export function modelOf(source: ModelSource): Model {
   });
 }
 
+/** Nothing at all: what a described machine has where its description is silent. */
+const EMPTY: Model = {
+  quote: { firmwareVersion: '', clock: 0n, resetCount: 0n, restartCount: 0n, safe: false },
+  pcrs: {},
+  secureBoot: { enabled: false, problems: [], authorities: [], permitted: [], forbidden: [], sbatLevel: '' },
+  boot: { commandLine: '', commandLines: [], images: [], sections: [], grub: [], windows: {} },
+  events: [],
+  ima: { entries: 0n, violations: 0n, files: [] },
+};
+
+/** The model of a machine that is described, not measured: for tests of policies. Throws RangeError for a wrong name. */
+export function modelOfFacts(facts: Readonly<Record<string, unknown>>): Model {
+  const model: Record<string, unknown> = { ...EMPTY };
+  for (const [name, value] of Object.entries(facts)) {
+    const empty = Object.hasOwn(EMPTY, name) ? EMPTY[name as keyof Model] : undefined;
+    if (empty === undefined) throw new RangeError(`the evidence has no "${name}"`);
+    const open = name === 'pcrs' || Array.isArray(empty);
+    for (const member of open ? [] : Object.keys(value as object)) {
+      if (!Object.hasOwn(empty as object, member)) throw new RangeError(`the evidence has no "${name}.${member}"`);
+    }
+    model[name] = Array.isArray(empty) ? integers(value) : { ...(empty as object), ...(integers(value) as object) };
+  }
+  return model as Model; // every member is EMPTY's or replaced above
+}
+
+/** CEL's integers are bigint; JSON and YAML have numbers. */
+function integers(value: unknown): unknown {
+  if (typeof value === 'number' && Number.isInteger(value)) return BigInt(value);
+  if (Array.isArray(value)) return value.map(integers);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, integers(one)]));
+}
+
 function lazily<K extends string>(makers: Readonly<Record<K, () => unknown>>): Readonly<Record<K, unknown>> {
   const model = {};
   for (const [name, make] of Object.entries<() => unknown>(makers)) {

@@ -1,0 +1,64 @@
+/** `nexus policy`: try appraisal policies on described machines before they judge real ones (docs/policy.md). */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { parse, YAMLParseError } from 'yaml';
+import { compilePolicy, POLICY_LIBRARY, PolicyError, runPolicyTests } from '../../attestation/index.ts';
+import { EXIT, UsageError } from '../errors.ts';
+import { conclude, examples, table, withJson } from '../output.ts';
+
+export function policyCommand(): Command {
+  const test = withJson(new Command('test').description('run the tests of a policy'))
+    .argument('<file>', 'policy and tests (YAML or JSON)')
+    .addHelpText('after', examples(['nexus policy test policy-tests.yaml', 'exit 0 only when every test passes']))
+    .action((file: string, options: { json?: boolean }) => conclude(options.json ?? false, async () => runTests(file)));
+  const check = withJson(new Command('check').description('compile and type-check a policy'))
+    .argument('<file>', 'a policy (YAML or JSON)')
+    .action((file: string, options: { json?: boolean }) => conclude(options.json ?? false, async () => checkOne(file)));
+  const list = withJson(new Command('list').description('list the ready policies')).action(
+    (options: { json?: boolean }) => conclude(options.json ?? false, async () => listAll()),
+  );
+  return new Command('policy')
+    .description('appraisal policies: list, check, test')
+    .addCommand(test)
+    .addCommand(check)
+    .addCommand(list);
+}
+
+function runTests(file: string) {
+  const outcomes = asUsage(file, () => runPolicyTests(read(file)));
+  const rows = outcomes.map(({ passed, name, detail }) => [passed ? 'ok' : 'FAILED', name, detail ?? '']);
+  return {
+    json: outcomes,
+    text: table(['', 'TEST', 'DETAIL'], rows),
+    exitCode: outcomes.every(({ passed }) => passed) ? EXIT.OK : EXIT.REFUSED,
+  };
+}
+
+function checkOne(file: string) {
+  const { name } = asUsage(file, () => compilePolicy(read(file)));
+  return { json: { name, valid: true }, text: `${name}: valid`, exitCode: EXIT.OK };
+}
+
+function listAll() {
+  const all = Object.values(POLICY_LIBRARY);
+  const rows = all.map(({ name, description }) => [name, description ?? '']);
+  return { json: all, text: table(['POLICY', 'DEMANDS'], rows), exitCode: EXIT.OK };
+}
+
+function read(file: string): unknown {
+  try {
+    return parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    if (!(cause instanceof YAMLParseError)) throw cause;
+    throw new PolicyError(cause.message, { cause });
+  }
+}
+
+function asUsage<T>(file: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof PolicyError) throw new UsageError('E_POLICY', `${file}: ${error.message}`, error.remedy);
+    throw error;
+  }
+}
