@@ -1,6 +1,7 @@
 /** A host: platform, core, engine and partitions, started from one description and stopped in order. */
 import { VerifierClient } from '../../attestation/index.ts';
-import { openEngine } from '../../vmm/index.ts';
+import { type Engine, openEngine } from '../../vmm/index.ts';
+import type { LaunchPolicy } from '../launch/index.ts';
 import type { HostConfig } from './config.ts';
 import { ControlServer } from './control.ts';
 import { HostError } from './errors.ts';
@@ -27,15 +28,18 @@ export class Host {
    * when a step fails, what was started is stopped. Throws HostError, ManifestError and what the TPM's store throws.
    */
   static async start(config: HostConfig, observe: HostObserver = () => {}): Promise<Host> {
-    const { engine } = await openEngine(config.engine);
-    const platform = await Platform.open(
-      config.stateDirectory,
-      { allowDebug: false, engine: engine.name },
-      observe,
-    ).catch(async (error: unknown) => {
-      await engine.close();
+    let engine: Engine | undefined;
+    const choosePolicy = async (made: LaunchPolicy | undefined): Promise<LaunchPolicy> => {
+      // `auto` stays with the engine that this state was made on: another one is another policy, and opens nothing.
+      const choice = config.engine === 'auto' ? (made?.engine ?? 'auto') : config.engine;
+      ({ engine } = await openEngine(choice));
+      return { allowDebug: false, engine: engine.name };
+    };
+    const platform = await Platform.open(config.stateDirectory, choosePolicy, observe).catch(async (error: unknown) => {
+      await engine?.close();
       throw error;
     });
+    if (engine === undefined) throw new Error('a platform opens under a policy, which names an engine');
     const host = new Host(platform, new Machine(engine));
     try {
       await host.launch(config, observe);

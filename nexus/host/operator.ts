@@ -3,7 +3,7 @@ import { askHost } from './control.ts';
 import { HostError } from './errors.ts';
 import { Platform } from './platform.ts';
 
-/** The launch policy that hosts on this machine use by default. */
+/** For a platform that no host has run on. */
 const DEFAULT_POLICY = { allowDebug: false, engine: 'v86' } as const;
 
 /**
@@ -16,7 +16,11 @@ export async function askPlatform(stateDirectory: string, method: string, parame
   } catch (error) {
     if (!(error instanceof HostError) || error.code !== 'E_NOT_RUNNING') throw error;
   }
-  const platform = await Platform.open(stateDirectory, DEFAULT_POLICY, () => {});
+  const platform = await Platform.open(
+    stateDirectory,
+    (made) => made ?? DEFAULT_POLICY,
+    () => {},
+  );
   try {
     return await platform.operatorMethods()[method]?.(parameters);
   } finally {

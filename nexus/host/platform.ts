@@ -108,13 +108,18 @@ export class Platform implements ServicePlatform {
 
   /**
    * Manufacture the platform in an empty state directory, or open what is there; boot, measured; launch the nexus; open
-   * the root secret. Throws HostError E_ROOT_SEALED, TpmResponseError, and the store's errors (locked, corrupted).
+   * the root secret. `choosePolicy` is told the policy that the state was made under, if there is one. Throws HostError E_ROOT_SEALED, TpmResponseError, and the store's errors (locked, corrupted).
    */
-  static async open(stateDirectory: string, policy: LaunchPolicy, observe: HostObserver): Promise<Platform> {
+  static async open(
+    stateDirectory: string,
+    choosePolicy: (made: LaunchPolicy | undefined) => LaunchPolicy | Promise<LaunchPolicy>,
+    observe: HostObserver,
+  ): Promise<Platform> {
     mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
     const store = new HostStore(await openState(join(stateDirectory, 'nexus')));
     const opened: (() => Promise<unknown>)[] = [() => store.close()];
     try {
+      const policy = await choosePolicy(store.launchPolicy());
       const manufactured = await manufactureOnce(stateDirectory);
       const tpm = await Tpm.create({ store: await openState(join(stateDirectory, 'tpm')) });
       opened.unshift(() => tpm.close());
@@ -125,7 +130,7 @@ export class Platform implements ServicePlatform {
       const sealed = store.sealedRoot();
       const root = sealed
         ? await unsealRoot(client, storage, sealed, (bytes) => decode(TPMT_PUBLIC, bytes))
-        : await createRoot(client, storage, store);
+        : await createRoot(client, storage, store, policy);
       await client.FlushContext({ flushHandle: storage.handle });
       const ak = await attestationKey(client);
       const platform = new Platform({ tpm, client, store, policy, eventLog, ak, keys: new NexusKeys(root) });
@@ -316,10 +321,15 @@ async function manufactureOnce(stateDirectory: string): Promise<boolean> {
   return true;
 }
 
-async function createRoot(client: TpmClient, storage: LoadedKey, store: HostStore): Promise<Uint8Array> {
+async function createRoot(
+  client: TpmClient,
+  storage: LoadedKey,
+  store: HostStore,
+  policy: LaunchPolicy,
+): Promise<Uint8Array> {
   const { randomBytes } = await client.GetRandom({ bytesRequested: ROOT_SECRET_SIZE });
   const root = Uint8Array.from(randomBytes);
-  await store.putSealedRoot(await sealRoot(client, storage, root));
+  await store.putSealedRoot(await sealRoot(client, storage, root), policy);
   return root;
 }
 

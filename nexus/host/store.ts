@@ -4,11 +4,13 @@
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { RecordStore } from '../../tpm/index.ts';
+import type { LaunchPolicy } from '../launch/index.ts';
 import { HostError } from './errors.ts';
 
 const BLOB = 'blob/';
 const COUNTER = 'counter/';
 const ROOT_SECRET = 'root-secret';
+const POLICY = 'launch-policy';
 const TAG_SIZE = 32;
 
 /** The TPM object that holds the root secret: its public and private area, as TPM2_Load takes them. */
@@ -53,10 +55,20 @@ export class HostStore {
     return { publicArea: record.slice(4, 4 + split), privateArea: record.slice(4 + split) };
   }
 
-  putSealedRoot(root: SealedRoot): Promise<void> {
+  /** The root secret and the launch policy that it is sealed under, in one step. */
+  putSealedRoot(root: SealedRoot, policy: LaunchPolicy): Promise<void> {
     const length = Buffer.alloc(4);
     length.writeUInt32BE(root.publicArea.length);
-    return this.put(ROOT_SECRET, Buffer.concat([length, root.publicArea, root.privateArea]));
+    return this.records.commit([
+      { key: ROOT_SECRET, value: Uint8Array.from(Buffer.concat([length, root.publicArea, root.privateArea])) },
+      { key: POLICY, value: Uint8Array.from(Buffer.from(JSON.stringify(policy))) },
+    ]);
+  }
+
+  /** The launch policy of this state; undefined before its first launch. A wrong one opens nothing. */
+  launchPolicy(): LaunchPolicy | undefined {
+    const record = this.records.get(POLICY);
+    return record === undefined ? undefined : (JSON.parse(Buffer.from(record).toString()) as LaunchPolicy);
   }
 
   /**
