@@ -84,6 +84,7 @@ function forget(tpm: Context, hierarchy: HierarchyHandle): void {
 function renew(tpm: Context, hierarchy: HierarchyHandle): void {
   newSecrets(tpm.state.hierarchies[hierarchy], (size) => tpm.random.bytes(size));
   forget(tpm, hierarchy);
+  tpm.state.primaries.clear();
   tpm.markDurable('hierarchies');
 }
 

@@ -1,5 +1,5 @@
 /** Making objects: key material, names, creation data, tickets. Part 1, section 27; Part 3, section 12.1. */
-import { concat, fromBigInt, toBigInt, u16be } from '../crypto/bytes.ts';
+import { fromBigInt, toBigInt, u16be } from '../crypto/bytes.ts';
 import { HmacDrbg, type RandomSource } from '../crypto/drbg.ts';
 import { deriveRsa, deriveScalar } from '../crypto/primes.ts';
 import { parentQualifiedName, type TpmObject } from '../state/objects.ts';
@@ -17,7 +17,7 @@ import {
   type TPML_PCR_SELECTION,
   TPMS_CREATION_DATA,
   type TPMS_SENSITIVE_CREATE,
-  type TPMT_PUBLIC,
+  TPMT_PUBLIC,
   type TPMT_PUBLIC_OR_NULL,
   type TPMT_SENSITIVE,
   TpmError,
@@ -108,11 +108,26 @@ export function createMaterial(
   }
 }
 
-/** The generator of a primary object: HMAC_DRBG(seed || H(template and unique, as given) || sensitive data). */
-export function primaryRandom(tpm: Context, seed: Uint8Array, template: Uint8Array, data: Uint8Array): RandomSource {
-  const { crypto } = tpm;
-  const material = crypto.hash(TPM_ALG.SHA512, template, u16be(data.length), data);
-  return new HmacDrbg(crypto, concat(crypto.hmac(TPM_ALG.SHA512, seed, material)));
+/** RSA primaries of one power cycle that are kept; clients make the same storage key again and again. */
+const KEPT_PRIMARIES = 16;
+
+/**
+ * Key material of a primary object, from HMAC_DRBG(HMAC(seed, H(template and unique as given || sensitive data))). An RSA
+ * key costs tens of milliseconds to find, so it is kept in memory under that seed material until power-off.
+ */
+export function primaryMaterial(tpm: Context, seed: Uint8Array, template: TPMT_PUBLIC, create: TPMS_SENSITIVE_CREATE) {
+  const { crypto, state } = tpm;
+  const digest = crypto.hash(TPM_ALG.SHA512, encode(TPMT_PUBLIC, template), u16be(create.data.length), create.data);
+  const material = crypto.hmac(TPM_ALG.SHA512, seed, digest);
+  if (template.type !== TPM_ALG.RSA) {
+    return createMaterial(tpm, template, create, new HmacDrbg(crypto, material), false);
+  }
+  const id = material.join();
+  const kept = state.primaries.get(id) ?? createMaterial(tpm, template, create, new HmacDrbg(crypto, material), false);
+  state.primaries.delete(id);
+  state.primaries.set(id, kept); // the last used is the last to go
+  if (state.primaries.size > KEPT_PRIMARIES) state.primaries.delete(state.primaries.keys().next().value!); // not empty
+  return { ...kept, sensitive: { ...kept.sensitive, authValue: trimAuth(create.userAuth).slice() } };
 }
 
 /** Whether public and sensitive belong together. TPM_RC_BINDING, TPM_RC_TYPE, TPM_RC_KEY_SIZE. */

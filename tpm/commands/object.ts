@@ -5,7 +5,6 @@ import { has, isDerivationParent, isParent, isStorageParent, type TpmObject } fr
 import {
   DIGEST_SIZE,
   decode,
-  encode,
   objectName,
   TPM_ALG,
   TPM_CC,
@@ -43,7 +42,7 @@ import {
   createMaterial,
   creationOf,
   makeObject,
-  primaryRandom,
+  primaryMaterial,
   qualifiedName,
 } from './object-logic.ts';
 import { privateToSensitive, sensitiveToPrivate } from './protection.ts';
@@ -75,8 +74,7 @@ export const CreatePrimary = command(
     about('inPublic', () => checkPublic(tpm.profile, inPublic, undefined));
     checkSensitiveCreate(inPublic, inSensitive);
     const { seed } = tpm.state.hierarchy(primaryHandle)!; // a TPMI_RH_HIERARCHY
-    const random = primaryRandom(tpm, seed, encode(TPMT_PUBLIC, inPublic), inSensitive.data);
-    const { publicArea, sensitive } = createMaterial(tpm, inPublic, inSensitive, random, false);
+    const { publicArea, sensitive } = primaryMaterial(tpm, seed, inPublic, inSensitive);
     const object = makeObject(handle, publicArea, sensitive, primaryHandle, (name) =>
       qualifiedName(tpm, publicArea.nameAlg, primaryHandle, name),
     );
@@ -248,8 +246,7 @@ export const CreateLoaded = command(
       about('inPublic', () => checkPublic(tpm.profile, template, undefined));
       checkSensitiveCreate(template, inSensitive);
       const { seed } = tpm.state.hierarchy(parentHandle)!; // a hierarchy of TPMI_DH_PARENT
-      const random = primaryRandom(tpm, seed, encode(TPMT_PUBLIC, template), inSensitive.data);
-      return load(tpm, handle, parentHandle, createMaterial(tpm, template, inSensitive, random, false), false);
+      return load(tpm, handle, parentHandle, primaryMaterial(tpm, seed, template, inSensitive), false);
     }
     if (!isParent(parentHandle)) throw new TpmError(TPM_RC.TYPE, 'parentHandle');
     if (isDerivationParent(parentHandle)) return derive(tpm, handle, parentHandle, inSensitive, inPublic);

@@ -109,12 +109,17 @@ export class NobleCrypto implements CryptoProvider {
     const size = Math.ceil(candidate.toString(16).length / 2) + 8;
     for (let round = 0; round < ROUNDS; round++) {
       const base = (toBigInt(this.random(size)) % (candidate - 3n)) + 2n;
-      let x = modPow(base, odd, candidate);
+      let x = this.modPow(base, odd, candidate);
       if (x === 1n) continue;
       for (let i = 1; i < twos && x !== minusOne; i++) x = (x * x) % candidate;
       if (x !== minusOne) return false;
     }
     return true;
+  }
+
+  /** base^exponent mod an odd modulus; the exponent is odd and below the modulus. */
+  protected modPow(base: bigint, exponent: bigint, modulus: bigint): bigint {
+    return modPow(base, exponent, modulus);
   }
 
   rsaPublic(n: Uint8Array, e: number, m: Uint8Array): Uint8Array {

@@ -17,7 +17,7 @@ import {
   randomFillSync,
 } from 'node:crypto';
 import { TPM_ALG, TPM_ECC } from '../structures/constants.ts';
-import { concat, fromBigInt, padLeft, stripZeros } from './bytes.ts';
+import { concat, fromBigInt, padLeft, stripZeros, toBigInt } from './bytes.ts';
 import { CURVES, type Curve } from './curves.ts';
 import { NobleCrypto } from './noble.ts';
 import { OpensslCurve } from './node-curve.ts';
@@ -72,8 +72,20 @@ export class NodeCrypto extends NobleCrypto {
     return own(output);
   }
 
+  /**
+   * The rounds of FIPS 186-5 for random candidates, as in the portable provider. checkPrimeSync always does 64 of them,
+   * as OpenSSL holds for candidates of an adversary, and takes twice as long for a key.
+   */
   override isProbablePrime(candidate: bigint): boolean {
-    return candidate > 1n && checkPrimeSync(candidate);
+    return candidate >> 511n === 0n ? candidate > 1n && checkPrimeSync(candidate) : super.isProbablePrime(candidate);
+  }
+
+  /** OpenSSL's exponentiation is reachable as that of an RSA public key, for moduli of 512 bits and more. */
+  protected override modPow(base: bigint, exponent: bigint, modulus: bigint): bigint {
+    const size = Math.ceil(modulus.toString(16).length / 2);
+    const octets = (value: bigint): string => base64url(stripZeros(fromBigInt(value, size)));
+    const key = createPublicKey({ key: { kty: 'RSA', n: octets(modulus), e: octets(exponent) }, format: 'jwk' });
+    return toBigInt(publicEncrypt({ key, padding: constants.RSA_NO_PADDING }, fromBigInt(base, size)));
   }
 
   override rsaPublic(n: Uint8Array, e: number, m: Uint8Array): Uint8Array {

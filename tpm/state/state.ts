@@ -2,6 +2,7 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { TPML_PCR_SELECTION } from '../structures/base.ts';
 import { TPM_ALG, TPM_CC, TPM_RH } from '../structures/constants.ts';
+import type { TPMT_PUBLIC, TPMT_SENSITIVE } from '../structures/objects.ts';
 import type { NvIndex } from './nv.ts';
 import { ObjectTable } from './objects.ts';
 import { allPcrs, PcrBanks } from './pcr.ts';
@@ -68,6 +69,8 @@ export class TpmState {
   /** Random per TPM Reset: nonce of contexts, of the null hierarchy. */
   contextKey = new Uint8Array(32) as Uint8Array;
 
+  /** RSA primary keys made in this power cycle, by their seed material. */
+  readonly primaries = new Map<string, { publicArea: TPMT_PUBLIC; sensitive: TPMT_SENSITIVE }>();
   /** Scalars of TPM2_Commit and TPM2_EC_Ephemeral that were given out and not used yet. Part 1, annex C.2.2. */
   readonly commits = { nonce: new Uint8Array(0) as Uint8Array, next: 0n, pending: new Map<number, bigint>() };
 
