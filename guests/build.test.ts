@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -48,6 +48,10 @@ it('a changed source gives another image; a broken one an error that shows the c
     code: 'GUEST_COMPILE',
     message: expect.stringContaining('main.c'),
   });
+  const kernel = join(root, 'guests', 'sdk', 'nexus.c');
+  await writeFile(kernel, 'broken');
+  await expect(imagesOf(root)).rejects.toMatchObject({ code: 'GUEST_COMPILE' });
+  expect((await readdir(join(root, 'out'))).filter((name) => name.includes('.'))).toEqual([]); // nothing half done
 });
 
 it('says so where images cannot be kept', async () => {

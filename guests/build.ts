@@ -187,7 +187,12 @@ async function buildInto(
   try {
     const images = join(work, 'images');
     await mkdir(images);
-    const shared = await Promise.all(sources.map(compile));
+    // Settled, not raced: what still runs after a failure would write into the directory that is being removed.
+    const compiled = await Promise.allSettled(sources.map(compile));
+    const shared = compiled.map((outcome) => {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      return outcome.value;
+    });
     for (const guest of GUESTS) {
       await gcc(root, [...LINK, '-o', imageIn(images, guest), await compile(mainOf(guest)), ...shared]);
     }
