@@ -74,7 +74,10 @@ export const state: { readonly [name in keyof typeof arrays]: Uint32Array } = ar
 
 /** The state at boot: everything free and zero, root running. */
 export function reset(): void {
-  for (const array of Object.values(arrays)) array.fill(0);
+  for (const array of Object.values(arrays)) {
+    // Only what was written: filling would commit the untouched pages of the large tables.
+    for (let i = 0; i < array.length; i++) if (array[i] !== 0) array[i] = 0;
+  }
   arrays.partitionState[ROOT] = P_RUNNING;
 }
 arrays.partitionState[ROOT] = P_RUNNING;

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { CALLS } from '../core/calls.ts';
 import { counterexample, describe, testCase } from './counterexample.ts';
 import { runMutants } from './mutants.ts';
 import { decideAll, proved, type Verdict } from './prover.ts';
@@ -11,10 +12,11 @@ import { table } from './report.ts';
 import { AnswerCache, availableSolvers } from './solvers.ts';
 import { parseCore, readCore } from './source.ts';
 import { type Condition, THEOREMS, type Theorem, Theory } from './theorems.ts';
+import { witnesses } from './witness.ts';
 
 const USAGE = `usage: npm run prove -- [options]
   --call NAME       only this call ("once" for the theorems of no call)
-  --theorem NAME    only this theorem: ${Object.keys(THEOREMS).join(' ')}
+  --theorem NAME    only this theorem (repeatable): ${Object.keys(THEOREMS).join(' ')}
   --dump DIR        write every query there, as SMT-LIB 2
   --solver NAME     only this solver (repeatable): cvc5, z3, z3-solver
   --no-cache        ask the solvers even for queries answered before
@@ -27,7 +29,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const { values: options } = parseArgs({
   options: {
     call: { type: 'string' },
-    theorem: { type: 'string' },
+    theorem: { type: 'string', multiple: true },
     dump: { type: 'string' },
     solver: { type: 'string', multiple: true },
     'no-cache': { type: 'boolean' },
@@ -42,8 +44,9 @@ if (options.help) {
   console.log(USAGE);
   process.exit(0);
 }
-const theorem = options.theorem as Theorem | undefined;
-if (theorem !== undefined && !(theorem in THEOREMS)) throw new Error(`no theorem ${theorem}\n${USAGE}`);
+const theorems = (options.theorem ?? Object.keys(THEOREMS)) as Theorem[];
+const unknown = theorems.find((name) => !(name in THEOREMS));
+if (unknown !== undefined) throw new Error(`no theorem ${unknown}\n${USAGE}`);
 
 const files = readCore(join(root, 'nexus/core'));
 const cacheDirectory = join(root, 'node_modules/.cache/nexus-proof');
@@ -68,12 +71,26 @@ if (options.mutants) {
   process.exit(passed ? 0 : 1);
 }
 
-const theory = new Theory(parseCore(files));
+const core = parseCore(files);
+const found = witnesses(core);
+for (const name of Object.keys(CALLS))
+  if (!found.has(name)) throw new Error(`no state found in which ${name} succeeds`);
+if (options.call === undefined) {
+  console.log(
+    `hypotheses are satisfiable: ${found.size} of ${found.size} calls succeed in reachable states that satisfy INV`,
+  );
+} else {
+  for (const { call, args, steps } of found.values()) {
+    if (call === options.call) console.log(`witness: ${call}(${args.join(', ')}) succeeds ${steps} calls after boot`);
+  }
+}
+const theory = new Theory(core);
 function* conditions(): Generator<Condition> {
   const { call } = options;
-  if ((call === undefined || call === 'once') && (theorem === undefined || theorem === 'ONCE')) yield* theory.once();
+  if ((call === undefined || call === 'once') && theorems.includes('ONCE')) yield* theory.once();
   for (const operation of theory.operations) {
-    if (call === undefined || call === operation.name) yield* theory.conditions(operation, theorem);
+    if (call === undefined || call === operation.name)
+      for (const theorem of theorems) yield* theory.conditions(operation, theorem);
   }
 }
 

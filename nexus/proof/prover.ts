@@ -1,8 +1,10 @@
 /** Proves conditions: deeper instances until the first solver answers unsat, then the other solvers must agree. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { smtQuery } from './smt.ts';
 import type { AnswerCache, Solver } from './solvers.ts';
-import { type Condition, DEEPEST, queryOf } from './theorems.ts';
+import type { Term } from './terms.ts';
+import { type Condition, DEEPEST } from './theorems.ts';
 
 export interface Verdict {
   readonly condition: Condition;
@@ -34,18 +36,21 @@ export async function decide(
   let outcome: Verdict['outcome'] = 'unknown';
   let depth = 0;
   for (; depth <= deepest; depth++) {
-    const query = queryOf(condition, depth);
-    if (query === undefined) return { condition, outcome: 'identity', depth, milliseconds: spent, detail: '' };
+    const assertions = condition.assertions(depth);
+    if (assertions.length === 0) return { condition, outcome: 'identity', depth, milliseconds: spent, detail: '' };
+    const query = smtQuery(assertions, others.length > 0);
     if (query === previous) break;
     previous = query;
     if (options.dump !== undefined) dump(options.dump, condition, depth, query);
-    const { answer, milliseconds } = await cache.solve(first, query, limit);
+    const { answer, milliseconds, needed } = await cache.solve(first, query, limit);
     spent += milliseconds;
     outcome = answer;
     if (answer === 'unknown') break;
     if (answer === 'sat') continue;
+    // The others are given what the first needed: if that part is contradictory, so is the whole.
+    const part = needed.length === 0 ? query : smtQuery(needed.map((k) => assertions[k] as Term));
     for (const other of others) {
-      const confirmation = await cache.solve(other, query, limit);
+      const confirmation = await cache.solve(other, part, limit);
       spent += confirmation.milliseconds;
       if (confirmation.answer !== 'unsat') {
         const detail = `${first.name} says unsat, ${other.name} ${confirmation.answer}`;

@@ -13,8 +13,11 @@ const sum = (a: string, b: string): string =>
   `(ite (< (+ ${a} ${b}) ${MODULUS}) (+ ${a} ${b}) (- (+ ${a} ${b}) ${MODULUS}))`;
 const difference = (a: string, b: string): string => `(ite (< ${a} ${b}) (+ (- ${a} ${b}) ${MODULUS}) (- ${a} ${b}))`;
 
-/** A query that is unsatisfiable when `assertions` contradict each other. Names do not depend on earlier queries. */
-export function smtQuery(assertions: readonly Term[]): string {
+/**
+ * A query that is unsatisfiable when `assertions` contradict each other. Names do not depend on earlier queries. With
+ * `naming`, assertion k is named hk and the solver is asked which of them it needed.
+ */
+export function smtQuery(assertions: readonly Term[], naming = false): string {
   const lines = ['(set-logic QF_UFLIA)'];
   const text = new Map<number, string>();
   const tables = new Map<string, number>();
@@ -57,6 +60,11 @@ export function smtQuery(assertions: readonly Term[]): string {
   for (const [name, arity] of tables)
     lines.push(`(declare-fun ${name} (${Array(arity).fill(WORD).join(' ')}) ${WORD})`);
   for (const name of ranges) body.push(`(assert (and (<= 0 ${name}) (< ${name} ${MODULUS})))`);
-  lines.push(...body, ...assertions.map((assertion) => `(assert ${use(assertion)})`), '(check-sat)');
+  const asserted = assertions.map((assertion, k) =>
+    naming ? `(assert (! ${use(assertion)} :named h${k}))` : `(assert ${use(assertion)})`,
+  );
+  if (naming) lines.unshift('(set-option :produce-unsat-cores true)');
+  lines.push(...body, ...asserted, '(check-sat)');
+  if (naming) lines.push('(get-unsat-core)');
   return `${lines.join('\n')}\n`;
 }

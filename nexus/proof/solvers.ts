@@ -118,6 +118,8 @@ export function availableSolvers(packageRoot: string, wanted?: readonly string[]
 export interface CachedAnswer {
   readonly answer: Answer;
   readonly milliseconds: number;
+  /** The assertions that contradict each other by themselves, of a query that names them. */
+  readonly needed: readonly number[];
 }
 
 /** Answers by solver, its version and the query's text: a file each. Timeouts are not kept. */
@@ -137,17 +139,20 @@ export class AnswerCache {
   async solve(solver: Solver, query: string, milliseconds: number): Promise<CachedAnswer> {
     const file = this.file(solver, query);
     if (existsSync(file)) {
-      const [answer, ms] = readFileSync(file, 'utf8').split(' ');
-      if (answer === 'sat' || answer === 'unsat') return { answer, milliseconds: Number(ms) };
+      const [answer, ms, ...needed] = readFileSync(file, 'utf8').split(' ');
+      if (answer === 'sat' || answer === 'unsat')
+        return { answer, milliseconds: Number(ms), needed: needed.map(Number) };
     }
     const start = performance.now();
-    const answer = answerOf(await solver.run(query, milliseconds));
+    const output = await solver.run(query, milliseconds);
+    const answer = answerOf(output);
+    const needed = answer === 'unsat' ? [...output.matchAll(/\bh(\d+)\b/g)].map(([, k]) => Number(k)) : [];
     const elapsed = performance.now() - start;
     if (answer !== 'unknown') {
       const temporary = `${file}.${process.pid}`;
-      writeFileSync(temporary, `${answer} ${elapsed.toFixed(0)}`);
+      writeFileSync(temporary, [answer, elapsed.toFixed(0), ...needed].join(' '));
       renameSync(temporary, file);
     }
-    return { answer, milliseconds: elapsed };
+    return { answer, milliseconds: elapsed, needed };
   }
 }

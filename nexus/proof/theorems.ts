@@ -7,7 +7,6 @@ import * as K from '../core/constants.ts';
 import { invariants, monotonic } from './invariants.ts';
 import { carries, flow, view } from './noninterference.ts';
 import { named, type Operation, operations } from './operations.ts';
-import { smtQuery } from './smt.ts';
 import type { CoreSource } from './source.ts';
 import { specify } from './spec.ts';
 import {
@@ -347,9 +346,3 @@ function initial(terms: readonly Term[]): Term[] {
 
 /** Steps after which a condition counts as not proved. */
 export const DEEPEST = 3;
-
-/** The text of a condition's query; undefined if it holds by identity. */
-export function queryOf(condition: Condition, depth: number): string | undefined {
-  const assertions = condition.assertions(depth);
-  return assertions.length === 0 ? undefined : smtQuery(assertions);
-}
