@@ -3,7 +3,7 @@
  * tpm2-tools. Run by `npm run test:linux`; it fetches some 70 MB of packages the first time.
  */
 import { spawnSync } from 'node:child_process';
-import { createHash, verify } from 'node:crypto';
+import { createHash, randomBytes, verify } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Tpm } from 'nexus-tcb/tpm';
@@ -14,8 +14,12 @@ import {
   fetchLinux,
   type LinuxFiles,
   launchLinux,
+  linuxDevices,
   type MeasuredLog,
   READY_MARK,
+  resume,
+  suspend,
+  type Vm,
   type VmExit,
 } from 'nexus-tcb/vmm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -46,6 +50,7 @@ function encodeLog({ banks, entries }: MeasuredLog): Uint8Array {
 }
 
 interface Guest {
+  readonly vm: Vm;
   readonly shell: GuestShell;
   readonly eventLog: Uint8Array;
   readonly exit: Promise<VmExit>;
@@ -86,7 +91,7 @@ describe.skipIf(skip !== undefined)(`stock Linux on v86${skip ? ` (skipped: ${sk
     await shell.waitFor(new RegExp(READY_MARK));
     await shell.waitFor(/# /);
     const { user, system } = process.cpuUsage(cpu);
-    return { shell, eventLog, exit, bootMs: performance.now() - start, bootCpuMs: (user + system) / 1000 };
+    return { vm, shell, eventLog, exit, bootMs: performance.now() - start, bootCpuMs: (user + system) / 1000 };
   }
 
   beforeAll(async () => {
@@ -173,5 +178,32 @@ describe.skipIf(skip !== undefined)(`stock Linux on v86${skip ? ` (skipped: ${sk
     expect(refused.status).not.toBe(0);
     expect(refused.output).toMatch(/0x99d|policy/i);
     expect(refused.output).not.toContain('the secret');
+  }, 240_000);
+
+  it('is suspended with its TPM to a sealed file and goes on from it, once', async () => {
+    const { shell, vm } = guest;
+    await shell.ok('tpm2 nvdefine -Q -C o -a "ownerread|ownerwrite|nt=counter" 0x1500001');
+    await shell.ok('tpm2 nvincrement -C o 0x1500001; kept=in-memory');
+    let value = 0n;
+    const counter = { read: async () => value, increment: async () => ++value };
+    const seal = { key: randomBytes(32), partition: randomBytes(32) };
+    const file = await suspend(vm, seal, counter, tpm);
+    expect(await guest.exit).toEqual({ kind: 'stopped', by: 'host' });
+
+    const again = new GuestShell();
+    const spec = {
+      ...{ name: 'linux', memoryBytes: MEMORY, acpi: true, devices: linuxDevices(engine, tpm) },
+      ...{ onHypercall: () => ({ result: 0 }), onConsole: again.hear, onExit: () => again.end('ended') },
+    };
+    const resumed = await resume(engine, spec, file, seal, counter, tpm);
+    again.attach(resumed);
+    await resumed.start();
+    expect(await again.ok('echo $kept')).toBe('in-memory\n');
+    const replay = replayLog(parseEventLog(guest.eventLog), SHA256);
+    const shown = await again.ok('cat /sys/class/tpm/tpm0/pcr-sha256/9');
+    expect(shown.trim().toLowerCase()).toBe(hex(replay[9] ?? new Uint8Array()));
+    await again.ok('tpm2 nvincrement -C o 0x1500001');
+    await resumed.stop();
+    await expect(resume(engine, spec, file, seal, counter, tpm)).rejects.toMatchObject({ code: 'E_SNAPSHOT_STALE' });
   }, 240_000);
 });

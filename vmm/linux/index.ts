@@ -3,5 +3,5 @@ export { LinuxGuestError } from './error.ts';
 export { FAST_COMMAND_LINE, fetchLinux, type LinuxArchitecture, type LinuxFiles } from './guest.ts';
 export { READY_MARK } from './init.ts';
 export type { LinuxKernel } from './kernel.ts';
-export { type LaunchedLinux, type LinuxLaunch, launchLinux } from './launch.ts';
+export { type LaunchedLinux, type LinuxLaunch, launchLinux, linuxDevices } from './launch.ts';
 export { measuredEvents } from './measure.ts';

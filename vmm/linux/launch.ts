@@ -4,6 +4,7 @@ import type { TpmDevice } from '../../tpm/device.ts';
 import { V86_INTERRUPTS, V86_POWER } from '../acpi/machine.ts';
 import type { Engine, Vm, VmExit } from '../engine.ts';
 import { type MeasuredLog, measure, startTpm } from '../firmware/tpm-startup.ts';
+import type { DeviceSpec } from '../v86/device.ts';
 import { jitGate, powerDevice, tpmDevice } from '../v86/devices/index.ts';
 import { placeLinux } from './boot.ts';
 import type { LinuxFiles } from './guest.ts';
@@ -36,14 +37,23 @@ const SEED_SIZE = 32;
 /** Both engines' machines: the I/O APIC's inputs are the ISA lines, and there is no PCI. */
 const MACHINE = { power: V86_POWER, interrupts: V86_INTERRUPTS };
 
+/** TPM register model of a guest on this engine. */
+const tpmInterfaceOf = (engine: Engine) => (engine.name === 'v86' ? ('tis' as const) : ('crb' as const));
+
+/** The devices of a Linux guest; a resumed one needs the same. */
+export const linuxDevices = (engine: Engine, tpm?: TpmDevice): DeviceSpec[] => [
+  powerDevice(),
+  ...(tpm ? [tpmDevice(tpmInterfaceOf(engine), tpm)] : []),
+  ...(engine.name === 'v86' ? [jitGate()] : []),
+];
+
 /**
  * Create the partition, stopped before its first instruction. A guest on v86 has its TPM as FIFO, on KVM as CRB.
  * Throws LinuxGuestError, FirmwareError or EngineError.
  */
 export async function launchLinux(engine: Engine, launch: LinuxLaunch): Promise<LaunchedLinux> {
   const { files, commandLine, memoryBytes, tpm } = launch;
-  const tpmInterface = engine.name === 'v86' ? ('tis' as const) : ('crb' as const);
-  const boot = { ...files, commandLine, memoryBytes, machine: MACHINE, ...(tpm && { tpm: tpmInterface }) };
+  const boot = { ...files, commandLine, memoryBytes, machine: MACHINE, ...(tpm && { tpm: tpmInterfaceOf(engine) }) };
   let eventLog = new Uint8Array(0);
   if (tpm) {
     tpm.powerOn();
@@ -57,11 +67,7 @@ export async function launchLinux(engine: Engine, launch: LinuxLaunch): Promise<
     segments,
     entry,
     acpi: true,
-    devices: [
-      powerDevice(),
-      ...(tpm ? [tpmDevice(tpmInterface, tpm)] : []),
-      ...(engine.name === 'v86' ? [jitGate()] : []),
-    ],
+    devices: linuxDevices(engine, tpm),
     // A standard guest has no services of the nexus until its host gives it some.
     onHypercall: () => ({ result: 0 }),
     onConsole: launch.onConsole,
