@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { TpmClient } from './client/index.ts';
+import { PROFILES } from './state/profile.ts';
 import { MemoryStore } from './state/store.ts';
 import {
   decode,
@@ -78,6 +79,12 @@ const rsaSigning: Public = {
     scheme: { scheme: TPM_ALG.RSAPSS, details: { hashAlg: TPM_ALG.SHA256 } },
   },
 };
+/** Names of three primary keys of the endorsement hierarchy of a TPM whose entropy is all 0x5a. Never to change. */
+const GOLDEN: readonly string[] = [
+  '000bd83da73258a6803db350a20e6a8c88aadc647c3db351e2f2309476d4ee165f45',
+  '000bddd92b6261316ca1cad603e70b27d8ba80aa6498a92a0585a8b9427074ec17ee',
+  '000b96e6bfedefc34833d65a643ebf2ac74fd600c9f0f6806580952bca391ceb8d16',
+];
 const noAuth = { userAuth: EMPTY, data: EMPTY };
 const creation = { outsideInfo: EMPTY, creationPCR: [] };
 
@@ -359,5 +366,83 @@ describe('a TPM in this process', () => {
     other.powerOff();
     await expect(other.restore({ permanent: state.permanent.subarray(1) })).rejects.toThrow(/not the state of a TPM/);
     await expect(other.restore({ volatile: Uint8Array.of(1, 2) })).rejects.toThrow();
+  });
+
+  it('derives from a known seed the keys it always has derived (golden: docs/tpm-derivation.md)', async () => {
+    const { client } = await started({ entropy: (size) => new Uint8Array(size).fill(0x5a) });
+    const keyedHash: Public = {
+      type: TPM_ALG.KEYEDHASH,
+      nameAlg: TPM_ALG.SHA256,
+      objectAttributes: signingAttributes & ~TPMA_OBJECT.restricted,
+      authPolicy: EMPTY,
+      parameters: { scheme: { scheme: TPM_ALG.HMAC, details: { hashAlg: TPM_ALG.SHA256 } } },
+      unique: EMPTY,
+    };
+    const names: string[] = [];
+    for (const inPublic of [eccStorage, rsaStorage, keyedHash]) {
+      const made = await client.CreatePrimary({
+        primaryHandle: TPM_RH.ENDORSEMENT,
+        inSensitive: noAuth,
+        inPublic,
+        ...creation,
+      });
+      names.push(Buffer.from(made.name).toString('hex'));
+      await client.FlushContext({ flushHandle: made.objectHandle });
+    }
+    expect(names).toEqual(GOLDEN);
+  });
+
+  it('offers what its profile allows: no SHA-1 under fips, one bank and one curve under minimal', async () => {
+    const { client } = await started({ profile: PROFILES.fips });
+    expect(await code(client.HashSequenceStart({ auth: EMPTY, hashAlg: TPM_ALG.SHA1 }))).toBe(0x2c3);
+    const minimal = await started({ profile: PROFILES.minimal });
+    const p384 = { ...eccStorage, parameters: { ...eccStorage.parameters, curveID: TPM_ECC.NIST_P384 } };
+    const made = minimal.client.CreatePrimary({
+      primaryHandle: TPM_RH.OWNER,
+      inSensitive: noAuth,
+      inPublic: p384,
+      ...creation,
+    });
+    expect(await code(made)).toBe(0x2e6);
+    const { capabilityData } = await minimal.client.GetCapability({ capability: 5, property: 0, propertyCount: 1 });
+    expect(capabilityData.data).toHaveLength(1);
+  });
+
+  it('answers a failing disk with TPM_RC_FAILURE, and nothing else until the power is cycled', async () => {
+    class FailingStore extends MemoryStore {
+      broken = false;
+      override async commit(batch: Parameters<MemoryStore['commit']>[0]): Promise<void> {
+        if (this.broken) throw new Error('no space left on device');
+        return super.commit(batch);
+      }
+    }
+    const store = new FailingStore();
+    const faults: unknown[] = [];
+    const { tpm, client } = await started({ store, onFault: (fault) => faults.push(fault) });
+    store.broken = true;
+    const change = client.HierarchyChangeAuth({ authHandle: TPM_RH.OWNER, newAuth: text('new') });
+    expect(await code(change)).toBe(TPM_RC.FAILURE);
+    expect(await code(client.GetRandom({ bytesRequested: 1 }))).toBe(TPM_RC.FAILURE);
+    expect(faults).toHaveLength(1);
+    store.broken = false;
+    tpm.powerOn();
+    await client.Startup({ startupType: TPM_SU.CLEAR });
+    expect(await code(client.HierarchyChangeAuth({ authHandle: TPM_RH.OWNER, newAuth: EMPTY }))).toBe(TPM_RC.SUCCESS);
+  });
+
+  it('resumes after Shutdown(STATE) with PCR 0-15, and resets without it', async () => {
+    const { tpm, client } = await started();
+    await client.PCR_Event({ pcrHandle: 4, eventData: text('loader') });
+    const select = [{ hash: TPM_ALG.SHA256, pcrSelect: [4] } as const];
+    const value = async () => (await client.PCR_Read({ pcrSelectionIn: [...select] })).pcrValues[0];
+    const before = await value();
+    await client.Shutdown({ shutdownType: TPM_SU.STATE });
+    tpm.powerOn();
+    await client.Startup({ startupType: TPM_SU.STATE });
+    expect(await value()).toEqual(before);
+    tpm.powerOn();
+    expect(await code(client.Startup({ startupType: TPM_SU.STATE }))).toBe(0x1c4);
+    await client.Startup({ startupType: TPM_SU.CLEAR });
+    expect(await value()).toEqual(new Uint8Array(32));
   });
 });
