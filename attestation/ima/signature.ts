@@ -2,7 +2,7 @@
  * Signatures of files in IMA's list: security.ima in its second and third version (struct signature_v2_hdr of
  * security/integrity/integrity.h), by keys that the appraiser names. Keyrings of the attester are not asked.
  */
-import { constants, createPublicKey, type KeyObject, publicDecrypt, verify, X509Certificate } from 'node:crypto';
+import { constants, type KeyObject, publicDecrypt, verify, X509Certificate } from 'node:crypto';
 import { concatBytes, sameBytes, toHex } from '../bytes.ts';
 import { hashByName, SHA1 } from '../hash.ts';
 import type { ImaFields } from './list.ts';
@@ -95,7 +95,7 @@ function verifiesDigest(key: KeyObject, { algorithm, signature }: ImaSignature, 
 
 /** Last four bytes of SHA-1 over the subject public key, which is how keys without an extension are identified. */
 function keyIdOf(key: KeyObject): string {
-  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' });
+  const spki = key.export({ format: 'der', type: 'spki' });
   return toHex(SHA1.digest(subjectPublicKey(spki)).subarray(-4));
 }
 
