@@ -1,16 +1,19 @@
 // Kill the demo with SIGKILL at random moments on one state directory. After each kill: everything that it had
 // acknowledged (blobs, the TPM's NV counter, the enrolment) is there, the blobs open, and nothing needs repair; at the
-// end the demo runs through. `node test/demo-kill.mjs [--kills 20] [--seed N]`, after a build.
+// end the demo runs through. `npm run torture:demo -- [--kills 20] [--seed N]`.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { HostClient } from '../dist/cli/demo/host-client.js';
-import { prepareWorkspace } from '../dist/cli/demo/workspace.js';
+import { build, installPackages, root } from '../../scripts/setup.mjs';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+installPackages();
+build();
+const { HostClient } = await import('../../dist/cli/demo/host-client.js');
+const { prepareWorkspace } = await import('../../dist/cli/demo/workspace.js');
+const { createVerifier } = await import('../../dist/attestation/index.js');
+
 const HOST_PROGRAM = join(root, 'dist/cli/demo/host-process.js');
 /** Kills fall within the time that a whole run takes on a quiet machine. */
 const RUN_MS = 20_000;
@@ -69,15 +72,29 @@ async function inspect(state) {
   return { boots, opened };
 }
 
+/** Names of the platforms that the verifier knows. */
+async function enrolled(state) {
+  const { verifierDirectory } = await prepareWorkspace(state);
+  if (!existsSync(verifierDirectory)) return [];
+  const verifier = await createVerifier({ database: { directory: verifierDirectory }, manufacturers: [] });
+  try {
+    const rows = await verifier.service.db.selectFrom('platform').select('id').execute();
+    return rows.map(({ id }) => id);
+  } finally {
+    await verifier.close();
+  }
+}
+
 const state = mkdtempSync(join(tmpdir(), 'nexus-kill-'));
 let failures = 0;
-const known = { boots: 0, identity: false, signer: false };
+const known = { boots: 0, identity: false, signer: false, platform: undefined };
 
 for (let kill = 1; kill <= kills; kill++) {
   const ms = Math.round(500 + random() * RUN_MS);
   const run = await runDemo(state, ms);
   for (const [what, name, value] of run.acknowledged) {
     if (what === 'counter') known.boots = Math.max(known.boots, Number(value));
+    if (what === 'enrolment') known.platform = name;
     if (what === 'blob') known[name.split('/')[1]] = true;
   }
   let problem = '';
@@ -85,6 +102,9 @@ for (let kill = 1; kill <= kills; kill++) {
     const found = await inspect(state);
     if (found.boots <= known.boots) problem += `boot counter ${found.boots} after ${known.boots}; `;
     known.boots = found.boots;
+    if (known.platform !== undefined && !(await enrolled(state)).includes(known.platform)) {
+      problem += `the enrolment of ${known.platform} is lost; `;
+    }
     for (const selector of ['identity', 'signer']) {
       const opens = found.opened.some((line) => line.startsWith(`unsealed selector=${selector} `));
       if (known[selector] && !opens) problem += `the blob for ${selector} is lost: ${found.opened.join(' | ')}; `;
