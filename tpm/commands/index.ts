@@ -9,6 +9,7 @@ import { contextCommands } from './contexts.ts';
 import { credentialCommands } from './credential.ts';
 import { dictionaryAttackCommands } from './dictionary-attack.ts';
 import { duplicationCommands } from './duplication.ts';
+import { eccEncryptionCommands } from './ecc-encryption.ts';
 import { hierarchyCommands } from './hierarchy.ts';
 import { managementCommands } from './management.ts';
 import { nvCommands } from './nv.ts';
@@ -38,6 +39,7 @@ export const allCommands = [
   ...symmetricCommands,
   ...sequenceCommands,
   ...asymmetricCommands,
+  ...eccEncryptionCommands,
   ...nvCommands,
   ...attestationCommands,
   ...signingCommands,

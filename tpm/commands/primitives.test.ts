@@ -238,6 +238,33 @@ describe('asymmetric primitives', () => {
     });
   });
 
+  it('ECC encrypts for a public point; what was changed has one refusal', async () => {
+    const inScheme = { scheme: TPM_ALG.KDF2, details: { hashAlg: TPM_ALG.SHA256 } } as const;
+    await withKey(eccKey, EMPTY, async (keyHandle) => {
+      const plainText = Uint8Array.from({ length: 100 }, (_, i) => i);
+      const sealed = await client.ECC_Encrypt({ keyHandle, plainText, inScheme });
+      expect((await client.ECC_Decrypt({ keyHandle, ...sealed, inScheme })).plainText).toEqual(plainText);
+      const { outPoint } = await client.ECDH_ZGen({ keyHandle, inPoint: sealed.C1 });
+      const hash = createHash('sha256').update(outPoint.x).update(plainText).update(outPoint.y);
+      expect(sealed.C3).toEqual(plain(hash.digest()));
+      const stream = createHash('sha256')
+        .update(outPoint.x)
+        .update(outPoint.y)
+        .update(Uint8Array.of(0, 0, 0, 1));
+      expect(sealed.C2.subarray(0, 32)).toEqual(plain(stream.digest()).map((octet, i) => octet ^ i));
+      const changed = [
+        { ...sealed, C1: { x: sealed.C1.y, y: sealed.C1.x } },
+        { ...sealed, C2: sealed.C2.map((octet) => octet ^ 1) },
+        { ...sealed, C3: new Uint8Array(32) },
+      ];
+      for (const bad of changed)
+        expect(await code(client.ECC_Decrypt({ keyHandle, ...bad, inScheme }))).toBe(TPM_RC.VALUE);
+      expect(await code(client.ECC_Encrypt({ keyHandle, plainText, inScheme: NULL }))).toBe(
+        atParameter(TPM_RC.SCHEME, 2),
+      );
+    });
+  });
+
   it('agrees in two phases, each ephemeral key once', async () => {
     await withKey(eccKey, EMPTY, async (keyA) => {
       const [a, b] = [await client.EC_Ephemeral({ curveID: 3 }), await client.EC_Ephemeral({ curveID: 3 })];
