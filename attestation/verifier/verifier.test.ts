@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { x25519 } from '@noble/curves/ed25519.js';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -96,6 +96,37 @@ describe('the verifier, over HTTP', () => {
         body: JSON.stringify({ secret: '' }),
       });
       expect(await again.json()).toMatchObject({ status: 404, code: 'enrolment-unknown' });
+    });
+
+    it('cannot be finished by one who only watched: no reply holds the secret or what would check it (CVE-2023-38201)', async () => {
+      const other = await softwareTpm(manufacturer);
+      const replies: string[] = [];
+      const spy: typeof fetch = async (url, init) => {
+        const response = await fetch(url, init);
+        replies.push(await response.clone().text());
+        return response;
+      };
+      let secret: Uint8Array = new Uint8Array(0);
+      const honest = {
+        ...other,
+        async activate(credentialBlob: Uint8Array, encryptedSecret: Uint8Array) {
+          secret = await other.activate(credentialBlob, encryptedSecret);
+          const pending = await verifier.service.db.selectFrom('pending_enrolment').selectAll().execute();
+          const [row] = pending.filter((candidate) => candidate.platform === 'watched');
+          // Not even the database has it, so that its reader cannot finish the enrolment either.
+          expect(Buffer.from(row?.secret_hash ?? []).equals(createHash('sha256').update(secret).digest())).toBe(true);
+          return secret;
+        },
+      };
+      await new VerifierClient(base, { fetch: spy }).enrol(honest, 'watched');
+      const forms = [secret, createHash('sha256').update(secret).digest()].flatMap((bytes) => [
+        Buffer.from(bytes).toString('base64url'),
+        hex(bytes),
+      ]);
+      for (const reply of replies) for (const form of forms) expect(reply).not.toContain(form);
+      // The proof is spent with its enrolment: what was overheard finishes no other.
+      const thief = { ...(await softwareTpm(manufacturer)), activate: async () => secret };
+      await expect(client.enrol(thief, 'thief')).rejects.toMatchObject({ code: 'activation-refused' });
     });
 
     it('never lets a second TPM take a name, nor one TPM two names (CVE-2025-13609)', async () => {
