@@ -1,6 +1,6 @@
 /**
  * Appraisal on one core: quote and replay, with typing and policy, IMA lists; beside tpm2_checkquote and tpm2_eventlog.
- * The service over HTTP is bench/attestation-http.ts. Rates are per second of processor time, so that a busy machine
+ * The service over HTTP is bench/attestation-http.ts, run at the end. Rates are per second of processor time, so that a busy machine
  * does not count. Run: npm run bench:attestation [-- --seconds 2]
  */
 import { spawnSync } from 'node:child_process';
@@ -18,6 +18,7 @@ import { decodeMachineEvidence } from '../attestation/machine/evidence.ts';
 import { corpusBytes, corpusFiles, corpusIsThere } from '../test/attestation/corpus.ts';
 import { imaList } from '../test/attestation/ima-list.ts';
 import { bootLog, type KeyKind, type Machine, NONCE, SELECTION, softwareMachine } from '../test/attestation/machine.ts';
+import { httpFigures } from './attestation-http.ts';
 import { atLeast, type Figure, report } from './figures.ts';
 
 const WANTED = { rsa: 5000, ecdsa: 4000, typed: 3000, ima: 200_000, peers: 10 } as const;
@@ -189,4 +190,5 @@ function peers(): number | undefined {
 
 // The registers a machine of this log has, so that a reader can compare with the tools.
 console.log(`\n  PCR 7 of the log: ${toHex(replayLog(parseEventLog(logBytes), SHA256.id)[7] ?? new Uint8Array())}`);
+figures.push(...(await httpFigures(5)));
 process.exitCode = report(figures);

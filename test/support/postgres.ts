@@ -88,6 +88,10 @@ export class Postgres {
     }
   }
 
+  get pid(): number {
+    return this.#server?.pid ?? 0;
+  }
+
   /** `kill -9` of the postmaster and its children; what was not committed is lost. */
   async kill(): Promise<void> {
     const server = this.#server;

@@ -31,6 +31,10 @@ export class VerifierProcess {
     throw new Error('the verifier ended before it listened');
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   /** SIGKILL: nothing is finished, nothing is flushed. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
