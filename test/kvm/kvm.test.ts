@@ -12,10 +12,8 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TPM_BASE } from '../../vmm/devices/tpm-backend.ts';
 import { CTRL_REQ, LOC_CTRL, REG } from '../../vmm/devices/tpm-crb/registers.ts';
-import { violations } from '../support/core-invariants.ts';
 import { engineContract } from '../support/engine-contract.ts';
 import { Probe } from '../support/probe.ts';
-import { Stage } from '../support/stage.ts';
 
 const report = await probeKvm();
 const skip = process.env.NEXUS_TEST_KVM !== '1' ? 'run by npm run test:kvm' : report.usable ? undefined : report.reason;
@@ -79,27 +77,6 @@ describe.skipIf(skip !== undefined)(`KVM${skip ? ` (skipped: ${skip})` : ''}`, (
       expect(await probe.step('read8', TPM_BASE + REG.DATA_BUFFER + 5)).toBe(10);
       expect(commands).toHaveLength(1);
       await probe.vm.stop();
-    });
-
-    it('two guests share a page by a grant of the core, and lose it with the grant', async () => {
-      const stage = await Stage.open(createKvmEngine);
-      try {
-        const frame = stage.machine.takePoolFrames(1)[0] ?? -1; // the vault's first shared page will be this frame
-        const vault = await stage.launch('vault', 'vault', `share peer=2 grant=0 page=0 channel=0 frame=${frame}`);
-        const neighbour = await stage.launch('neighbour', 'neighbour', 'share peer=1 grant=0 page=16 channel=0');
-        stage.machine.root('channelOpen', vault.id, 0, neighbour.id, 0);
-        await Promise.all([vault.start(), neighbour.start()]);
-        while (stage.exits('vault').length + stage.exits('neighbour').length < 2) {
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
-        expect(stage.results('vault')).toEqual(['shared heard="the neighbour says good day"']);
-        expect(stage.results('neighbour')).toEqual(['shared heard="the vault says hello" after-revoke=0xffffffff']);
-        expect(violations()).toEqual([]);
-        await Promise.all([vault.destroy(), neighbour.destroy()]);
-        expect(stage.engine.pool.read(frame, 0, 4096).every((byte) => byte === 0)).toBe(true);
-      } finally {
-        await stage.engine.close();
-      }
     });
 
     it('a spinning guest is paused and stopped within a tenth of a second', async () => {
