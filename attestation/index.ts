@@ -12,6 +12,7 @@ export * from './ear.ts';
 export * from './eat.ts';
 export * from './eat-claims.ts';
 export * from './eventlog/binding.ts';
+export * from './eventlog/canonical.ts';
 export * from './eventlog/efi.ts';
 export * from './eventlog/format.ts';
 export * from './eventlog/host-log.ts';
