@@ -1,8 +1,7 @@
 /**
  * Appraisal on one core: quote and replay, with typing and policy, IMA lists; beside tpm2_checkquote and tpm2_eventlog.
  * The service over HTTP is bench/attestation-http.ts, run at the end. Rates are per second of processor time, so that a
- * busy machine
- * does not count. Run: npm run bench:attestation [-- --seconds 2]
+ * busy machine does not count. Run: npm run bench:attestation [-- --seconds 2]
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
