@@ -61,6 +61,19 @@ describe('an ordinary index', () => {
     expect(await code(client.NV_ReadPublic({ nvIndex: INDEX }))).toBe(atHandle(TPM_RC.HANDLE, 1));
   });
 
+  it('is defined and described by the newer commands alike', async () => {
+    const attributes = nvAttributes('ORDINARY', ...AUTH_RW);
+    const nvIndex = { nvIndex: INDEX, nameAlg: TPM_ALG.SHA256, attributes, authPolicy: EMPTY, dataSize: 4 } as const;
+    const publicInfo = { handleType: 1, nvIndex } as const;
+    await client.NV_DefineSpace2({ authHandle: TPM_RH.OWNER, auth: EMPTY, publicInfo });
+    const [old, newer] = [
+      await client.NV_ReadPublic({ nvIndex: INDEX }),
+      await client.NV_ReadPublic2({ nvIndex: INDEX }),
+    ];
+    expect(newer.nvPublic.nvIndex).toEqual(old.nvPublic);
+    expect(newer.nvName).toEqual(old.nvName);
+  });
+
   it('refuses what lies outside it', async () => {
     await define(nvAttributes('ORDINARY', ...AUTH_RW, TPMA_NV.WRITEALL), 8);
     const write = (size: number, offset: number) =>

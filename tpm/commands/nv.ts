@@ -7,6 +7,7 @@ import {
   nvKind,
   nvName,
   TPM_CC,
+  TPM_HT,
   TPM_NT,
   TPM_RC,
   TPM_RH,
@@ -14,6 +15,7 @@ import {
   TPM2B_MAX_NV_BUFFER,
   TPM2B_NAME,
   TPM2B_NV_PUBLIC,
+  TPM2B_NV_PUBLIC_2,
   TPMA_NV,
   type TPMS_NV_PUBLIC,
   TpmError,
@@ -79,26 +81,45 @@ export const NV_DefineSpace = command(
     params: { auth: TPM2B_AUTH, publicInfo: TPM2B_NV_PUBLIC },
     nv: true,
   },
-  (tpm, { authHandle, auth: newAuth, publicInfo }) => {
-    const { state, profile } = tpm;
-    const digestSize = DIGEST_SIZE[publicInfo.nameAlg]!; // the schema admits hash algorithms only
-    if (authHandle === TPM_RH.PLATFORM && !state.phEnableNV) throw new TpmError(TPM_RC.HIERARCHY, 'authHandle');
-    const policySize = publicInfo.authPolicy.length;
-    if (policySize !== 0 && policySize !== digestSize) throw new TpmError(TPM_RC.SIZE, 'publicInfo');
-    const authValue = trimAuth(newAuth);
-    if (authValue.length > digestSize) throw new TpmError(TPM_RC.SIZE, 'auth');
-    const size = requiredSize(publicInfo);
-    checkAttributes(publicInfo, authHandle);
-    if (publicInfo.dataSize !== (size ?? publicInfo.dataSize) || publicInfo.dataSize > profile.nvIndexSize)
-      throw new TpmError(TPM_RC.SIZE, 'publicInfo');
-    const handle = publicInfo.nvIndex;
-    if (state.nv.has(handle)) throw new TpmError(TPM_RC.NV_DEFINED);
-    if (state.nv.size >= profile.nvIndices) throw new TpmError(TPM_RC.NV_SPACE);
-    const data = new Uint8Array(publicInfo.dataSize);
-    state.nv.set(handle, { handle, publicArea: publicInfo, authValue, data, name: nvName(publicInfo) });
-    tpm.markDurable(nvRecord(handle));
-  },
+  define,
 );
+
+/** TPM2_NV_DefineSpace2: the same with the newer form of a public area. Revision 1.83, section 31.17. */
+export const NV_DefineSpace2 = command(
+  TPM_CC.NV_DefineSpace2,
+  {
+    handles: { authHandle: auth(TPMI_RH_PROVISION, 'user') },
+    params: { auth: TPM2B_AUTH, publicInfo: TPM2B_NV_PUBLIC_2 },
+    nv: true,
+  },
+  (tpm, { publicInfo, ...rest }) => define(tpm, { ...rest, publicInfo: publicInfo.nvIndex }),
+);
+
+interface Definition {
+  readonly authHandle: number;
+  readonly auth: Uint8Array;
+  readonly publicInfo: TPMS_NV_PUBLIC;
+}
+
+function define(tpm: Context, { authHandle, auth: newAuth, publicInfo }: Definition): void {
+  const { state, profile } = tpm;
+  const digestSize = DIGEST_SIZE[publicInfo.nameAlg]!; // the schema admits hash algorithms only
+  if (authHandle === TPM_RH.PLATFORM && !state.phEnableNV) throw new TpmError(TPM_RC.HIERARCHY, 'authHandle');
+  const policySize = publicInfo.authPolicy.length;
+  if (policySize !== 0 && policySize !== digestSize) throw new TpmError(TPM_RC.SIZE, 'publicInfo');
+  const authValue = trimAuth(newAuth);
+  if (authValue.length > digestSize) throw new TpmError(TPM_RC.SIZE, 'auth');
+  const size = requiredSize(publicInfo);
+  checkAttributes(publicInfo, authHandle);
+  if (publicInfo.dataSize !== (size ?? publicInfo.dataSize) || publicInfo.dataSize > profile.nvIndexSize)
+    throw new TpmError(TPM_RC.SIZE, 'publicInfo');
+  const handle = publicInfo.nvIndex;
+  if (state.nv.has(handle)) throw new TpmError(TPM_RC.NV_DEFINED);
+  if (state.nv.size >= profile.nvIndices) throw new TpmError(TPM_RC.NV_SPACE);
+  const data = new Uint8Array(publicInfo.dataSize);
+  state.nv.set(handle, { handle, publicArea: publicInfo, authValue, data, name: nvName(publicInfo) });
+  tpm.markDurable(nvRecord(handle));
+}
 
 /** Forget an index; a counter's value stays the floor of later ones. */
 function undefine(tpm: Context, index: NvIndex): void {
@@ -141,6 +162,16 @@ export const NV_ReadPublic = command(
   TPM_CC.NV_ReadPublic,
   { handles: { nvIndex: TPMI_RH_NV_INDEX }, response: { nvPublic: TPM2B_NV_PUBLIC, nvName: TPM2B_NAME } },
   (_, { nvIndex }) => ({ nvPublic: nvIndex.publicArea, nvName: nvIndex.name }),
+);
+
+/** TPM2_NV_ReadPublic2. Revision 1.83, section 31.18. */
+export const NV_ReadPublic2 = command(
+  TPM_CC.NV_ReadPublic2,
+  { handles: { nvIndex: TPMI_RH_NV_INDEX }, response: { nvPublic: TPM2B_NV_PUBLIC_2, nvName: TPM2B_NAME } },
+  (_, { nvIndex }) => ({
+    nvPublic: { handleType: TPM_HT.NV_INDEX, nvIndex: nvIndex.publicArea },
+    nvName: nvIndex.name,
+  }),
 );
 
 /**
@@ -330,9 +361,11 @@ export const NV_ChangeAuth = command(
 
 export const nvCommands = [
   NV_DefineSpace,
+  NV_DefineSpace2,
   NV_UndefineSpace,
   NV_UndefineSpaceSpecial,
   NV_ReadPublic,
+  NV_ReadPublic2,
   NV_Write,
   NV_Increment,
   NV_Extend,

@@ -1,7 +1,7 @@
 /** Non-volatile storage. Part 2, section 13. */
 import { TPMI_ALG_HASH } from './algorithms.ts';
 import { TPM2B_DIGEST } from './base.ts';
-import { attributes, type Infer, type Schema, sized, struct, u16, u32, u64, where } from './codec.ts';
+import { attributes, type Infer, type Schema, sized, struct, tagged, u8, u16, u32, u64, where } from './codec.ts';
 import { TPM_HT, TPM_NT, TPM_RC } from './constants.ts';
 
 /** TPMA_NV: single bits; the kind (TPM_NT) lies in bits 4-7, see `nvKind`. Part 2, section 13.4. */
@@ -50,6 +50,11 @@ export const TPMS_NV_PUBLIC = struct({
 });
 export type TPMS_NV_PUBLIC = Infer<typeof TPMS_NV_PUBLIC>;
 export const TPM2B_NV_PUBLIC: Schema<TPMS_NV_PUBLIC> = sized(TPMS_NV_PUBLIC);
+
+/** TPM2B_NV_PUBLIC_2: a public area by its handle's type, of which this TPM has one. Part 2, sections 13.8 to 13.11. */
+export const TPM2B_NV_PUBLIC_2 = sized(
+  tagged({ handleType: u8 }, 'handleType', { [TPM_HT.NV_INDEX]: { nvIndex: TPMS_NV_PUBLIC } }, TPM_RC.SELECTOR),
+);
 
 /** TPMS_NV_PIN_COUNTER_PARAMETERS. Part 2, section 13.3. */
 export const TPMS_NV_PIN_COUNTER_PARAMETERS = struct({ pinCount: u32, pinLimit: u32 });
