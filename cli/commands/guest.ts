@@ -7,6 +7,7 @@ import type { TpmDevice } from '../../tpm/device.ts';
 import { openTransport } from '../../tpm/transports/index.ts';
 import {
   type EngineChoice,
+  EngineError,
   FAST_COMMAND_LINE,
   fetchLinux,
   type LinuxArchitecture,
@@ -67,7 +68,7 @@ export function guestCommand(): Command {
         ['echo "dmesg; poweroff -f" | nexus guest linux', 'run commands and end'],
       ),
     )
-    .action((flags: LinuxFlags) => conclude(flags.json ?? false, () => runLinux(flags)));
+    .action((flags: LinuxFlags) => conclude(flags.json ?? false, () => runLinux(flags).catch(explain)));
   return new Command('guest').description('run guests that are not described in a host file').addCommand(linux);
 }
 
@@ -80,7 +81,7 @@ async function runLinux(flags: LinuxFlags) {
   const choice = flags.engine === 'auto' ? (flags.arch === 'i686' ? 'v86' : 'kvm') : flags.engine;
   const started = performance.now();
   const [files, { engine }, tpm] = await Promise.all([
-    fetchLinux(flags.cache, flags.arch, { tools: flags.tools }).catch(explain),
+    fetchLinux(flags.cache, flags.arch, { tools: flags.tools }),
     openEngine(choice),
     openTpm(flags),
   ]);
@@ -191,10 +192,17 @@ async function transportDevice(address: string): Promise<TpmDevice> {
   };
 }
 
-/** In the command line's shape: the message holds the way out already. */
+/** Errors of the rooms below in the command line's shape; their messages hold the cause. */
 function explain(error: unknown): never {
   if (error instanceof LinuxGuestError) {
-    throw new UsageError(`E_ENV_${error.code}`, error.message, 'docs/guests-linux.md lists what the host needs');
+    const [code, way] =
+      error.code === 'LINUX_MEMORY'
+        ? ['E_MEMORY', 'give it more with --memory']
+        : [`E_ENV_${error.code}`, 'docs/guests-linux.md lists what the host needs'];
+    throw new UsageError(code, error.message, way);
+  }
+  if (error instanceof EngineError) {
+    throw new UsageError('E_ENV_ENGINE', error.message, 'nexus engines says what works on this machine');
   }
   throw error;
 }
