@@ -20,7 +20,7 @@ import { type Model, NV_INDICES, PERSISTENT } from './model.ts';
 
 const MISCHIEF: Mischief = { oneIn: 60 };
 /** RSA keys take hundreds of milliseconds: rarely. */
-const RSA_ONE_IN = 400;
+const RSA_ONE_IN = 150;
 
 type Field = (random: Random, model: Model) => Uint8Array;
 
@@ -45,6 +45,8 @@ const FIELDS: Readonly<Record<string, Field>> = {
   authHash: () => u16(ALG.SHA256),
   capability: (random) => u32(random.below(12)),
   offset: (random) => u16(random.pick([0, 0, 0, 1, 8, 31, 65535])),
+  code: (random) => u32(random.pick([0x137, 0x15e, 0x15d, 0x14b])),
+  data: (random) => sized(random.bytes(random.pick([0, 1, 8, 8, 20]))),
   size: (random) => u16(random.pick([0, 1, 8, 16, 32, 1024, 65535])),
 };
 
@@ -73,6 +75,7 @@ const TEMPLATES = [
   template.eccDh,
   template.hmac,
   template.aes,
+  template.sealedByPassword,
 ];
 
 function publicTemplate(random: Random): Uint8Array {

@@ -188,6 +188,11 @@ function remember(
   }
   const context = raw.get('context');
   if (context) model.keep(model.contexts, context);
+  if (command.name === 'NV_DefineSpace') {
+    // The name is learnt when NV_ReadPublic tells it; a password needs none.
+    const index = parameters[1];
+    if (index && index.length >= 6) model.names.set(new DataView(index.buffer, index.byteOffset).getUint32(2), NO_NAME);
+  }
   const nvName = values.get('nvName');
   if (nvName instanceof Uint8Array) model.names.set(first, nvName.slice());
   if (command.name === 'FlushContext') {
@@ -196,6 +201,7 @@ function remember(
   }
 }
 
+const NO_NAME = new Uint8Array(0);
 const STARTUP_CLEAR = Uint8Array.of(0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x44, 0, 0);
 
 /** Subjects for `fuzz`: a TPM in memory with fixed time and entropy, started up. A fault inside it is a rejection. */

@@ -182,6 +182,8 @@ export const template = {
   rsaDecrypt: () => rsa(COMMON | DECRYPT, NONE, NONE),
   hmac: () => publicArea(ALG.KEYEDHASH, COMMON | SIGN, NOTHING, join(u16(ALG.HMAC), u16(ALG.SHA256)), EMPTY),
   aes: () => publicArea(ALG.SYMCIPHER, COMMON | SIGN | DECRYPT, NOTHING, AES128_CFB, EMPTY),
+  /** As `sealed`, opened by its authorisation value. */
+  sealedByPassword: () => publicArea(ALG.KEYEDHASH, 0x452, NOTHING, NONE, EMPTY),
   /** fixedTPM, fixedParent, noDA: opened by policy only. */
   sealed: (policy: Uint8Array) => publicArea(ALG.KEYEDHASH, 0x412, policy, NONE, EMPTY),
 };
