@@ -5,7 +5,7 @@ import { dispatch, errorResponse } from './commands/dispatch.ts';
 import { isNvHandle } from './commands/handles.ts';
 import { allCommands } from './commands/index.ts';
 import { defaultCrypto } from './crypto/default.ts';
-import { HmacDrbg } from './crypto/drbg.ts';
+import { HmacDrbg, PooledRandom } from './crypto/drbg.ts';
 import type { CryptoProvider, HashState } from './crypto/provider.ts';
 import type { Locality, TpmDevice } from './device.ts';
 import { CLOCK_UPDATE_INTERVAL, TpmClock } from './state/clock.ts';
@@ -84,7 +84,7 @@ export class Tpm implements TpmDevice {
       crypto: this.#crypto,
       profile,
       state,
-      random: new HmacDrbg(this.#crypto, entropy(64)),
+      random: new PooledRandom(this.#crypto, entropy(64)),
       clock: new TpmClock(clock, state),
       locality: 0,
       physicalPresence: false,
@@ -102,7 +102,8 @@ export class Tpm implements TpmDevice {
   }
 
   async #manufacture(): Promise<void> {
-    const { state, random } = this.#context;
+    const { state } = this.#context;
+    const random = new HmacDrbg(this.#crypto, this.#options.entropy(64));
     for (const handle of [TPM_RH.OWNER, TPM_RH.ENDORSEMENT, TPM_RH.PLATFORM] as const)
       newSecrets(state.hierarchies[handle], (size) => random.bytes(size));
     for (const record of FIXED_RECORDS) this.#dirty.add(record);

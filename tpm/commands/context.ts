@@ -1,5 +1,5 @@
 /** What a command's handler works with. One per TPM; `locality`, `command` and `sessions` change with each command. */
-import type { HmacDrbg } from '../crypto/drbg.ts';
+import type { PooledRandom } from '../crypto/drbg.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { TpmClock } from '../state/clock.ts';
 import type { Profile } from '../state/profile.ts';
@@ -35,7 +35,7 @@ export interface Context {
   readonly profile: Profile;
   readonly state: TpmState;
   /** The TPM's random number generator. */
-  readonly random: HmacDrbg;
+  readonly random: PooledRandom;
   readonly clock: TpmClock;
   /** 0-4, or 32 and up. */
   locality: number;

@@ -180,11 +180,15 @@ describe('NV_DefineSpace refuses', () => {
     ['WRITTEN by the caller', nvAttributes('ORDINARY', rw, TPMA_NV.WRITTEN), 4],
     ['an unknown kind', (rw | 0x30) >>> 0, 4],
     ['a counter that start-up clears', nvAttributes('COUNTER', rw, TPMA_NV.CLEAR_STCLEAR), 8],
-    ['PLATFORMCREATE by the owner', nvAttributes('ORDINARY', rw, TPMA_NV.PLATFORMCREATE), 4],
     ['POLICY_DELETE by the owner', nvAttributes('ORDINARY', rw, TPMA_NV.POLICY_DELETE), 4],
     ['a PIN that its own auth writes', nvAttributes('PIN_PASS', rw), 8],
   ])('%s', async (_, attributes, size) => {
     expect(await code(define(attributes, size))).toBe(atParameter(TPM_RC.ATTRIBUTES, 2));
+  });
+
+  it('PLATFORMCREATE by the owner, which is about the authority', async () => {
+    const attributes = nvAttributes('ORDINARY', rw, TPMA_NV.PLATFORMCREATE);
+    expect(await code(define(attributes, 4))).toBe(atHandle(TPM_RC.ATTRIBUTES, 1));
   });
 
   it('sizes that do not fit, and an index that exists', async () => {

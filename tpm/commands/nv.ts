@@ -65,9 +65,10 @@ function checkAttributes({ attributes }: TPMS_NV_PUBLIC, authHandle: number): vo
     (has(TPMA_NV.CLEAR_STCLEAR) && has(TPMA_NV.WRITEDEFINE)) ||
     (pin && has(NOT_FOR_PIN)) ||
     (kind === TPM_NT.PIN_FAIL && !has(TPMA_NV.NO_DA)) ||
-    has(TPMA_NV.PLATFORMCREATE) !== (authHandle === TPM_RH.PLATFORM) ||
     (has(TPMA_NV.POLICY_DELETE) && authHandle !== TPM_RH.PLATFORM);
   if (wrong) throw new TpmError(TPM_RC.ATTRIBUTES, 'publicInfo');
+  if (has(TPMA_NV.PLATFORMCREATE) !== (authHandle === TPM_RH.PLATFORM))
+    throw new TpmError(TPM_RC.ATTRIBUTES, 'authHandle');
 }
 
 /**
