@@ -2,8 +2,8 @@
  * Keys that sign attestation results: ECDSA P-256, made here, kept under the key-encryption key, shared by all
  * replicas. One key signs; the ones before it stay in the JWKS until the last result they signed has expired.
  */
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { calculateJwkThumbprint, type JSONWebKeySet, type JWK, type JWTPayload, SignJWT } from 'jose';
+import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { calculateJwkThumbprint, type JSONWebKeySet, type JWK, type JWTPayload } from 'jose';
 import type { KeyEncryptionKey } from '../broker/kek.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database/open.ts';
@@ -74,10 +74,16 @@ export class SigningKeys {
     return { keys: rows.map((row) => row.public_jwk as JWK) };
   }
 
-  /** Sign a claims set as a compact JWS (RFC 7515) with the media type of its header. */
+  /**
+   * Sign a claims set as a compact JWS (RFC 7515) with the media type of its header. By OpenSSL in place: jose goes
+   * through WebCrypto's queue, which takes three times as long, once for every attestation. Tests verify with jose.
+   */
   async sign(claims: JWTPayload, type: string): Promise<string> {
     const { kid, key } = await this.#signer();
-    return new SignJWT(claims).setProtectedHeader({ alg: 'ES256', kid, typ: type }).sign(key);
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const input = `${part({ alg: 'ES256', kid, typ: type })}.${part(claims)}`;
+    const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' });
+    return `${input}.${signature.toString('base64url')}`;
   }
 
   async #signer(): Promise<SigningKey> {
