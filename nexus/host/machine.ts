@@ -110,8 +110,9 @@ export class Machine {
     const before = this.touched(p, number, args);
     const result = dispatch(number, p, ...args);
     if (result >= ERROR_BASE) return result;
-    if (number === CALLS.frameScrub.number && args[0] < this.engine.pool.frames) this.engine.pool.scrub(args[0]);
     for (const place of before) this.carryOut(place);
+    // After nobody can write it any more: a free frame is zero (A2).
+    if (number === CALLS.frameScrub.number && args[0] < this.engine.pool.frames) this.engine.pool.scrub(args[0]);
     return result;
   }
 
