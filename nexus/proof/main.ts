@@ -124,6 +124,9 @@ const seconds = (performance.now() - start) / 1000;
 console.log(table(verdicts, seconds, solverNames, options.table));
 const identities = verdicts.filter(({ outcome }) => outcome === 'identity').length;
 console.log(`${identities} of these hold by identity; ${seconds.toFixed(1)} s`);
+const unconfirmed = verdicts.filter((verdict) => proved(verdict) && verdict.detail !== '');
+if (unconfirmed.length > 0)
+  console.log(`${unconfirmed.length} proved by one solver, not confirmed by the other in time`);
 if (verdicts.length === 0) console.log(`nothing to prove: no call or theorem of that name\n${USAGE}`);
 console.log(`${verdicts.length - failed.length} proved, ${failed.length} failed`);
 process.exit(failed.length === 0 && verdicts.length > 0 ? 0 : 1);

@@ -12,6 +12,7 @@ export interface Verdict {
   readonly outcome: 'identity' | 'unsat' | 'sat' | 'unknown' | 'disagreement';
   readonly depth: number;
   readonly milliseconds: number;
+  /** Why not; of a proved condition, the solver that did not answer in time to confirm it. */
   readonly detail: string;
 }
 export const proved = ({ outcome }: Verdict): boolean => outcome === 'identity' || outcome === 'unsat';
@@ -34,6 +35,7 @@ export async function decide(
   let spent = 0;
   let previous: string | undefined;
   let outcome: Verdict['outcome'] = 'unknown';
+  let unconfirmed = '';
   let depth = 0;
   for (; depth <= deepest; depth++) {
     const assertions = condition.assertions(depth);
@@ -52,12 +54,13 @@ export async function decide(
     for (const other of others) {
       const confirmation = await cache.solve(other, part, limit);
       spent += confirmation.milliseconds;
-      if (confirmation.answer !== 'unsat') {
-        const detail = `${first.name} says unsat, ${other.name} ${confirmation.answer}`;
+      if (confirmation.answer === 'unknown') unconfirmed = other.name;
+      if (confirmation.answer === 'sat') {
+        const detail = `${first.name} says unsat, ${other.name} sat`;
         return { condition, outcome: 'disagreement', depth, milliseconds: spent, detail };
       }
     }
-    return { condition, outcome: 'unsat', depth, milliseconds: spent, detail: '' };
+    return { condition, outcome: 'unsat', depth, milliseconds: spent, detail: unconfirmed };
   }
   return {
     condition,
