@@ -36,18 +36,19 @@ class EventWithMeaning implements TypedEvent {
   }
 }
 
-const known = new WeakMap<ParsedLog, Map<number, readonly TypedEvent[]>>();
+/**
+ * One appraisal asks several times for the events of one log. Only the last is kept: a WeakMap of thousands of logs a second
+ * would move each of them to the old generation of the heap.
+ */
+let last: { readonly log: ParsedLog; readonly algorithm: number; readonly events: readonly TypedEvent[] } | undefined;
 const NONE = new Uint8Array();
 
 /** Every event, with its binding in the bank `algorithm` (TPM_ALG_ID). Never throws. */
 export function typedEvents(log: ParsedLog, algorithm: number): readonly TypedEvent[] {
-  const banks = known.get(log) ?? new Map<number, readonly TypedEvent[]>();
-  known.set(log, banks);
-  const before = banks.get(algorithm);
-  if (before !== undefined) return before;
-  const typed = log.events.map((event) => new EventWithMeaning(log, event, algorithm));
-  banks.set(algorithm, typed);
-  return typed;
+  if (last?.log === log && last.algorithm === algorithm) return last.events;
+  const events = log.events.map((event) => new EventWithMeaning(log, event, algorithm));
+  last = { log, algorithm, events };
+  return events;
 }
 
 /** Events whose type demands that their digest be over their data, and whose digest is not. */
