@@ -171,7 +171,8 @@ export async function runMutants(
   );
   const keyOf = (mutant: Mutant): string => `${mutant.line} ${nameOf(mutant)}`;
   const mutants = files.flatMap(mutantsOf);
-  const queue = mutants.filter((mutant) => !known.has(keyOf(mutant)))[Symbol.iterator]();
+  // What survived is tried again: the theorems may have become stronger.
+  const queue = mutants.filter((mutant) => (known.get(keyOf(mutant)) ?? null) === null)[Symbol.iterator]();
   let count = known.size;
   const save = (): void => writeFileSync(progress, JSON.stringify(Object.fromEntries(known), null, 1));
   await Promise.all(

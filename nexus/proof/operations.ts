@@ -15,6 +15,8 @@ export interface Operation {
   readonly name: string;
   /** The caller first. */
   readonly params: readonly string[];
+  /** A question of the engine on nobody's behalf: only BND and REF speak of it. */
+  readonly rule?: true;
   readonly run: (s: State, args: readonly Term[]) => Execution;
 }
 
@@ -60,6 +62,12 @@ export function operations(core: CoreSource): Operation[] {
   });
   return [
     ...calls,
+    {
+      name: 'accessDevice',
+      params: ['p', 'dev', 'gpa', 'need'],
+      rule: true,
+      run: (s, args) => execute(core, 'accessDevice', args.slice(1), s),
+    },
     { name: 'accessFrame', params: ['p', 'gpa', 'need'], run: (s, args) => execute(core, 'accessFrame', args, s) },
     {
       name: 'memoryRead',

@@ -448,6 +448,15 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     cells: [['bootLocked', [n(0)], n(1)]],
   }),
 
+  accessDevice: (s, _, ...args) => {
+    const [d, gpa, need] = args as [Term, Term, Term];
+    const owner = at(s, 'deviceOwner', d);
+    const refusals: Spec['refusals'] = [
+      [outside([d, 'DEVICES']), K.E_RANGE],
+      [not(drives(s, owner, d)), K.E_STATE],
+    ];
+    return { refusals, result: reach(s, owner, gpa, need) };
+  },
   accessFrame: (s, p, ...args) => {
     const [gpa, need] = args as [Term, Term];
     return query(reach(s, p, gpa, need));

@@ -166,7 +166,8 @@ export class Theory {
         conclude([...sizeBounds(), valid, ...hypotheses(close(terms, states, depth))], goal);
       return { ...shared, theorem, clause: clause.name, assertions };
     };
-    const wanted = (theorem: Theorem): boolean => only === undefined || only === theorem;
+    const wanted = (theorem: Theorem): boolean =>
+      (only === undefined || only === theorem) && (!operation.rule || theorem === 'BND' || theorem === 'REF');
     const inv = (state: State) => (terms: Terms) => instances(invariants(state), terms);
     const both = (terms: Terms): Term[] => [...inv(s)(terms), ...inv(t)(terms)];
 
