@@ -4,9 +4,12 @@
  * digest when it fetches; we keep the digest and check it again each time the cache is used.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { StoreError } from '../../tpm/state/store-error.ts';
+import { type DirectoryLock, lockDirectory } from '../../tpm/state/store-lock.ts';
 import { LinuxGuestError } from './error.ts';
 import { runTool } from './tool.ts';
 
@@ -22,6 +25,9 @@ export interface PackageFile {
 
 /** Where the distribution's trust anchors and sources stand on this machine. */
 const SOURCES = '/etc/apt/sources.list.d/debian.sources';
+/** A slow mirror is waited for this long, ms. */
+const PREPARE_LIMIT_MS = 300_000;
+const PREPARE_POLL_MS = 250;
 const SOURCES_OLD_STYLE = '/etc/apt/sources.list';
 
 export class AptCache {
@@ -112,10 +118,38 @@ export class AptCache {
     }
   }
 
-  /** Own state, the distribution's sources, package lists fetched once. */
+  /** Own state, the distribution's sources, package lists fetched once, by one process at a time. */
   async #prepare(): Promise<void> {
     const done = join(this.directory, 'lists-fetched');
-    if (existsSync(done)) return;
+    const deadline = Date.now() + PREPARE_LIMIT_MS;
+    while (!existsSync(done)) {
+      const lock = this.#tryLock();
+      if (lock === undefined) {
+        if (Date.now() > deadline) {
+          throw new LinuxGuestError('LINUX_FETCH', `another process has prepared ${this.directory} for too long`);
+        }
+        await setTimeout(PREPARE_POLL_MS);
+        continue;
+      }
+      try {
+        if (!existsSync(done)) await this.#fetchLists(done);
+      } finally {
+        lock.release();
+      }
+    }
+  }
+
+  #tryLock(): DirectoryLock | undefined {
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    try {
+      return lockDirectory(this.directory);
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'LOCKED') return undefined;
+      throw error;
+    }
+  }
+
+  async #fetchLists(done: string): Promise<void> {
     const sources = existsSync(SOURCES) ? SOURCES : SOURCES_OLD_STYLE;
     if (!existsSync(sources)) {
       throw new LinuxGuestError('LINUX_TOOL', `No apt sources at ${SOURCES}: Linux guests need a Debian-like host.`);
@@ -142,9 +176,10 @@ export class AptCache {
         '',
       ].join('\n'),
     );
-    // One archive of several may fail (a mirror in the middle of an update); what is asked for decides.
+    // One archive of several may fail (a mirror in the middle of an update); what is asked for decides. None is none.
     await this.#apt('apt-get', ['update', '-qq']).catch((error: unknown) => {
-      if (error instanceof LinuxGuestError && error.code === 'LINUX_TOOL') throw error;
+      const lists = readdirSync(join(this.directory, 'state/lists')).filter((name) => name.includes('_Packages'));
+      if (lists.length === 0) throw error;
     });
     writeFileSync(done, '');
   }
