@@ -1,6 +1,7 @@
 /** Files of the host: written whole or not at all; its state, with errors that say what to do. */
 import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { StoreError } from '../../tpm/state/store-error.ts';
 import { FileStore } from '../../tpm/state/store-file.ts';
 import { HostError } from './errors.ts';
@@ -36,10 +37,26 @@ export function writeFileAtomic(
   }
 }
 
+/** A process that was just killed needs a moment to end, ms; its lock is not a holder's. */
+const DYING_MS = 1500;
+const POLL_MS = 50;
+
+async function openWhenFree(directory: string): Promise<FileStore> {
+  const deadline = Date.now() + DYING_MS;
+  for (;;) {
+    try {
+      return await FileStore.open({ directory });
+    } catch (error) {
+      if (!(error instanceof StoreError && error.code === 'LOCKED') || Date.now() > deadline) throw error;
+      await setTimeout(POLL_MS);
+    }
+  }
+}
+
 /** Open a durable store. Throws HostError E_STATE_LOCKED (naming the holder) or E_STATE_CORRUPT; nothing is changed. */
 export async function openState(directory: string): Promise<FileStore> {
   try {
-    return await FileStore.open({ directory });
+    return await openWhenFree(directory);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     const locked = error.code === 'LOCKED';

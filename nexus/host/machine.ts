@@ -117,17 +117,27 @@ export class Machine {
   }
 
   /**
-   * Destroy a stopped partition: whoever borrowed its frames loses them at once, and they are zeroed. `privateFrames`
-   * are what `takeFrames` gave it; its pages of the pool, donated ones included, are found in the core's state.
+   * Destroy a stopped partition: whoever borrowed its frames loses them at once, and they are zeroed; whoever lent it
+   * frames has them back. `privateFrames` are what `takeFrames` gave it; its pages of the pool, donated ones included, are found in the core's state.
    */
   destroy(partition: number, privateFrames: readonly number[]): void {
     const pages = this.poolFramesOf(partition);
-    const borrowed = pages.flatMap((f) => this.placesOf(f));
+    const shared = [...pages, ...this.borrowedBy(partition)].flatMap((f) => this.placesOf(f));
     this.root('partitionDestroy', partition);
     this.vms.delete(partition);
-    for (const place of borrowed) this.carryOut(place);
+    for (const place of shared) this.carryOut(place);
     for (const f of [...pages, ...privateFrames]) this.root('frameScrub', f);
     this.freeFrames.push(...privateFrames);
+  }
+
+  /** Frames of the pool that others have granted to a partition. */
+  private borrowedBy(partition: number): number[] {
+    const frames: number[] = [];
+    for (let f = 0; f < this.engine.pool.frames; f++) {
+      const [, borrower] = this.placesOf(f);
+      if (borrower?.partition === partition) frames.push(f);
+    }
+    return frames;
   }
 
   /** Pages of the pool that bear a partition's number and present epoch, given back or not. */

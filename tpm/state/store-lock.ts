@@ -19,7 +19,7 @@ export interface DirectoryLock {
 export function lockDirectory(directory: string): DirectoryLock {
   const path = join(directory, NAME);
   const own = join(directory, `${NAME}.${process.pid}.${process.hrtime.bigint()}`);
-  const content = `${process.pid} ${startTime(process.pid) ?? ''} ${process.hrtime.bigint()}\n`;
+  const content = `${process.pid} ${processStat(process.pid).startTime ?? ''} ${process.hrtime.bigint()}\n`;
   writeFileSync(own, content, { mode: 0o600, flag: 'wx' });
   try {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -83,17 +83,19 @@ function isAlive(content: string): boolean {
   } catch (error) {
     if (errnoOf(error) === 'ESRCH') return false;
   }
-  const now = startTime(number);
+  const { state, startTime: now } = processStat(number);
+  if (state === 'Z' || state === 'X') return false; // ended, and only waits for its parent to notice
   return now === undefined || start === '' || start === now;
 }
 
-/** Field 22 of /proc/PID/stat, where there is one. */
-function startTime(pid: number): string | undefined {
+/** Fields 3 and 22 of /proc/PID/stat, where there is one. */
+function processStat(pid: number): { readonly state?: string | undefined; readonly startTime?: string | undefined } {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { state: fields[0], startTime: fields[19] };
   } catch {
-    return undefined; // no procfs, or the process ended
+    return {}; // no procfs, or the process ended
   }
 }
 
