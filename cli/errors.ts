@@ -43,10 +43,13 @@ export class UsageError extends Error implements TypedError {
 
 const STATE_CODE = /^E_(STATE|STORE|LOCK|NOT_RUNNING)/;
 const ENVIRONMENT_CODE = /^(E_(ENV|NO_DEVICE|PORT|TRANSPORT|PLATFORM)|GUEST_COMPILER)/;
-const REFUSED_CODE = /^E_(REFUSED|ROOT_SEALED|VERDICT)/;
+const REFUSED_CODE = /^E_(REFUSED|UNSEAL_REFUSED|HOST_REFUSED|ROOT_SEALED|VERDICT)/;
+/** Files that are not what the command line says. */
+const FILE_CODE = /^(ENOENT|ENOTDIR|EISDIR|EEXIST)$/;
 
 export function exitCodeOf(error: unknown): ExitCode {
-  if (!isTypedError(error)) return systemError(error) ? EXIT.ENVIRONMENT : EXIT.INTERNAL;
+  if (systemError(error)) return FILE_CODE.test(error.code ?? '') ? EXIT.USAGE : EXIT.ENVIRONMENT;
+  if (!isTypedError(error)) return EXIT.INTERNAL;
   if (STATE_CODE.test(error.code)) return EXIT.STATE;
   if (ENVIRONMENT_CODE.test(error.code)) return EXIT.ENVIRONMENT;
   if (REFUSED_CODE.test(error.code)) return EXIT.REFUSED;
@@ -77,8 +80,11 @@ export function describeError(error: unknown): { code: string; message: string; 
   if (systemError(error)) {
     return {
       code: error.code ?? 'E_ENV',
-      message: error.message,
-      remedy: 'check that the path or port exists and that you may use it',
+      message: error.message.replace(/^E[A-Z]+: /, ''),
+      remedy:
+        error.code === 'EEXIST'
+          ? 'name a file that does not exist yet; what is there is kept'
+          : 'check that the path or port exists and that you may use it',
     };
   }
   const message = error instanceof Error ? error.message : String(error);

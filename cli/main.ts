@@ -37,8 +37,14 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   version: async () => (await import('./commands/version.ts')).versionCommand(),
 };
 
+/** Mistakes in a command or in its parts end in this file, with the documented exit code. */
+function overrideExits(command: Command): Command {
+  for (const part of command.commands) overrideExits(part);
+  return command.exitOverride();
+}
+
 const asked = COMMANDS[process.argv[2] ?? ''];
-for (const load of asked ? [asked] : Object.values(COMMANDS)) program.addCommand((await load()).exitOverride());
+for (const load of asked ? [asked] : Object.values(COMMANDS)) program.addCommand(overrideExits(await load()));
 
 try {
   await program.parseAsync();

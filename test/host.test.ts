@@ -128,7 +128,7 @@ describe('a user mistake', () => {
       'E_CONFIG',
       2,
     ],
-    ['a host file that is not there', () => {}, ['up', 'nowhere.yaml'], 'ENOENT', 4],
+    ['a host file that is not there', () => {}, ['up', 'nowhere.yaml'], 'ENOENT', 2],
     [
       'an image that is none',
       () => writeFileSync(inDirectory('bad.yaml'), HOST.replaceAll('neighbour.elf', 'signer.pem')),

@@ -87,7 +87,8 @@ export async function askHost(stateDirectory: string, method: string, parameters
     });
     const reply = JSON.parse(line) as Reply;
     if ('error' in reply) {
-      throw new HostError('E_HOST_REFUSED', `${reply.error.code}: ${reply.error.message}`, 'see the message');
+      const { code, message } = reply.error;
+      throw new HostError('E_HOST_REFUSED', `${code}: ${message}`, 'the running host says why; its code is in front');
     }
     return reply.result;
   } catch (error) {

@@ -17,6 +17,10 @@ export type HostErrorCode =
   | 'E_CORE_REFUSED'
   /** No partition of that name. */
   | 'E_NO_PARTITION'
+  /** A sealed file does not open here. */
+  | 'E_UNSEAL_REFUSED'
+  /** There is no platform in the state directory. */
+  | 'E_STATE_ABSENT'
   /** No host runs on the state directory. */
   | 'E_NOT_RUNNING'
   /** A running host refused an operator's request. */

@@ -1,7 +1,12 @@
 /** The operator's requests to a platform: of the host that runs on it, or of the platform alone when none runs. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { askHost } from './control.ts';
 import { HostError } from './errors.ts';
 import { Platform } from './platform.ts';
+
+/** What may begin a platform; to open something sealed, there must be one. */
+const CREATES_PLATFORM: ReadonlySet<string> = new Set(['seal', 'attest', 'attestationKey', 'pcrs', 'enrol']);
 
 /** For a platform that no host has run on. */
 const DEFAULT_POLICY = { allowDebug: false, engine: 'v86' } as const;
@@ -15,6 +20,13 @@ export async function askPlatform(stateDirectory: string, method: string, parame
     return await askHost(stateDirectory, method, parameters);
   } catch (error) {
     if (!(error instanceof HostError) || error.code !== 'E_NOT_RUNNING') throw error;
+  }
+  if (!CREATES_PLATFORM.has(method) && !existsSync(join(stateDirectory, 'tpm'))) {
+    throw new HostError(
+      'E_STATE_ABSENT',
+      `there is no platform in ${stateDirectory}`,
+      'name the state directory of a host with --state; the demo keeps it in `platform` below --keep',
+    );
   }
   const platform = await Platform.open(
     stateDirectory,

@@ -34,12 +34,14 @@ import type { LaunchPolicy } from '../launch/index.ts';
 import {
   NexusKeys,
   ROOT_SECRET_SIZE,
+  ServiceError,
   type ServicePlatform,
   sealToPlatform,
   type TrustedCode,
   unsealFromPlatform,
 } from '../services/index.ts';
 import { measuredBoot } from './boot.ts';
+import { HostError } from './errors.ts';
 import type { HostObserver } from './events.ts';
 import { openState, writeFileAtomic } from './files.ts';
 import {
@@ -215,13 +217,23 @@ export class Platform implements ServicePlatform {
   operatorMethods(): Readonly<Record<string, (parameters: unknown) => unknown>> {
     return {
       seal: (parameters) => hex(sealToPlatform(this.keys, bytesOf(parameters, 'data'))),
-      unseal: (parameters) => hex(unsealFromPlatform(this.keys, bytesOf(parameters, 'blob'))),
+      unseal: (parameters) => hex(this.unsealForOperator(bytesOf(parameters, 'blob'))),
       attest: async (parameters) => hex(await this.evidence(bytesOf(parameters, 'nonce'))),
       enrol: (parameters) => this.enrol(new VerifierClient(textOf(parameters, 'verifier'))),
       attestationKey: () => hex(this.ak.bytes),
       pcrs: () => this.readPcrs(),
       blobs: () => this.store.listBlobs(),
     };
+  }
+
+  private unsealForOperator(blob: Uint8Array): Uint8Array {
+    try {
+      return unsealFromPlatform(this.keys, blob);
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      const remedy = 'unseal it on the platform, and under the build of the nexus, that sealed it';
+      throw new HostError('E_UNSEAL_REFUSED', error.message, remedy, { cause: error });
+    }
   }
 
   /** Orderly end: TPM2_Shutdown, then the state is closed and keys are zeroed. */
