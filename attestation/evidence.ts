@@ -82,7 +82,8 @@ export function decodeEvidence(bytes: Uint8Array): Evidence {
   };
 }
 
-function decodeMap(bytes: Uint8Array, what: string): ReadonlyMap<unknown, unknown> {
+/** A CBOR map in deterministic form. Throws EvidenceError naming `what`. */
+export function decodeMap(bytes: Uint8Array, what: string): ReadonlyMap<unknown, unknown> {
   let value: unknown;
   try {
     value = decodeCbor(bytes);
@@ -93,7 +94,8 @@ function decodeMap(bytes: Uint8Array, what: string): ReadonlyMap<unknown, unknow
   throw new EvidenceError(`${what} is not a map`);
 }
 
-function message(collection: ReadonlyMap<unknown, unknown>, name: string, type: string): Uint8Array {
+/** The bytes of a message `[media type, bytes]` of a collection. Throws EvidenceError. */
+export function message(collection: ReadonlyMap<unknown, unknown>, name: string, type: string): Uint8Array {
   const record = collection.get(name);
   if (Array.isArray(record) && record.length === 2 && record[0] === type && record[1] instanceof Uint8Array) {
     return record[1];
@@ -101,7 +103,8 @@ function message(collection: ReadonlyMap<unknown, unknown>, name: string, type: 
   throw new EvidenceError(`"${name}" is not a message of type ${type}`);
 }
 
-function member(map: ReadonlyMap<unknown, unknown>, name: string): Uint8Array {
+/** A byte string of a map. Throws EvidenceError. */
+export function member(map: ReadonlyMap<unknown, unknown>, name: string): Uint8Array {
   const value = map.get(name);
   if (value instanceof Uint8Array) return value;
   throw new EvidenceError(`"${name}" is not a byte string`);

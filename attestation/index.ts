@@ -21,7 +21,15 @@ export * from './eventlog/replay.ts';
 export * from './eventlog/secure-boot.ts';
 export * from './eventlog/typed.ts';
 export * from './eventlog/windows.ts';
-export * from './evidence.ts';
+export {
+  decodeEvidence,
+  EVIDENCE_MEDIA_TYPE,
+  type Evidence,
+  EvidenceError,
+  encodeEvidence,
+  type PlatformEvidence,
+  quoteBinding,
+} from './evidence.ts';
 export * from './ima/list.ts';
 export * from './ima/replay.ts';
 export * from './ima/signature.ts';

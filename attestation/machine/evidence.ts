@@ -2,8 +2,8 @@
  * Evidence of any machine with a TPM 2.0: a quote over the verifier's nonce, the registers it covers, the boot log and
  * IMA's list. One CBOR map, a conceptual-messages-wrapper collection (RFC 9999). Documented in docs/evidence.md.
  */
-import { type CborValue, decodeCbor, encodeCbor } from '../cbor.ts';
-import { EvidenceError } from '../evidence.ts';
+import { type CborValue, encodeCbor } from '../cbor.ts';
+import { decodeMap, EvidenceError, member, message } from '../evidence.ts';
 import { DIGEST_SIZES } from '../hash.ts';
 
 export const MACHINE_MEDIA_TYPE = 'application/vnd.nexus-tcb.machine+cbor';
@@ -76,29 +76,4 @@ function pcrValues(banks: ReadonlyMap<unknown, unknown>): PcrValues {
       return [bank as number, values as Map<number, Uint8Array>]; // checked above
     }),
   );
-}
-
-function decodeMap(bytes: Uint8Array, what: string): ReadonlyMap<unknown, unknown> {
-  let value: unknown;
-  try {
-    value = decodeCbor(bytes);
-  } catch (cause) {
-    throw new EvidenceError(`${what}: ${cause instanceof Error ? cause.message : 'not CBOR'}`, { cause });
-  }
-  if (value instanceof Map) return value;
-  throw new EvidenceError(`${what} is not a map`);
-}
-
-function message(collection: ReadonlyMap<unknown, unknown>, name: string, type: string): Uint8Array {
-  const record = collection.get(name);
-  if (Array.isArray(record) && record.length === 2 && record[0] === type && record[1] instanceof Uint8Array) {
-    return record[1];
-  }
-  throw new EvidenceError(`"${name}" is not a message of type ${type}`);
-}
-
-function member(map: ReadonlyMap<unknown, unknown>, name: string): Uint8Array {
-  const value = map.get(name);
-  if (value instanceof Uint8Array) return value;
-  throw new EvidenceError(`"${name}" is not a byte string`);
 }

@@ -3,7 +3,7 @@ import { concat, equal, equalSecret, u32be } from '../crypto/bytes.ts';
 import { KDFa } from '../crypto/kdf.ts';
 import { isPin, kindOf, nvHas, pinOf, setPinCount } from '../state/nv.ts';
 import { has } from '../state/objects.ts';
-import type { Session } from '../state/sessions.ts';
+import { emptyPolicy, type Session } from '../state/sessions.ts';
 import {
   atSession,
   MAX_DIGEST_SIZE,
@@ -510,22 +510,7 @@ function settleSession(context: Context, session: Session, used: UsedSession): v
 
 /** Forget what a policy session has asserted. */
 export function resetPolicy(session: Session): void {
-  const digest = new Uint8Array(session.policy.digest.length);
-  session.policy = {
-    digest,
-    commandCode: undefined,
-    cpHash: undefined,
-    nameHash: undefined,
-    templateHash: undefined,
-    parametersHash: undefined,
-    locality: 0,
-    authValueNeeded: false,
-    passwordNeeded: false,
-    physicalPresence: false,
-    timeout: 0n,
-    pcrCounter: undefined,
-    nvWritten: undefined,
-  };
+  session.policy = emptyPolicy(session.policy.digest.length);
 }
 
 function updateAudit(
