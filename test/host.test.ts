@@ -151,6 +151,13 @@ describe('a user mistake', () => {
       2,
     ],
     [
+      'signing a manifest of what would not start',
+      () => {},
+      ['manifest', 'sign', '--image', 'signer.pem', '--name', 'v', '--key', 'signer.pem', '-o', 'x'],
+      'E_IMAGE',
+      2,
+    ],
+    [
       'a key that is none',
       () => {},
       ['manifest', 'sign', '--image', 'vault.elf', '--name', 'v', '--key', 'vault.elf', '-o', 'x'],

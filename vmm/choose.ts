@@ -14,29 +14,33 @@ export interface EngineReport {
   readonly extensions?: KvmReport['extensions'];
 }
 
+const EMULATING = '/dev/kvm is itself virtual and emulates kernel code slowly';
+
 /** All engines with what they can do on this machine, the one that `auto` takes first. */
 export async function probeEngines(): Promise<EngineReport[]> {
   const kvm = await probeKvm();
-  const reports: EngineReport[] = [
-    {
-      engine: 'kvm',
-      usable: kvm.usable,
-      reason: kvm.usable ? 'hardware virtualization through /dev/kvm' : kvm.reason,
-      extensions: kvm.extensions,
-    },
-    { engine: 'v86', usable: true, reason: 'emulation in WebAssembly; runs anywhere, 32-bit guests' },
-  ];
-  return reports.sort((a, b) => Number(b.usable) - Number(a.usable));
+  const hardware: EngineReport = {
+    engine: 'kvm',
+    usable: kvm.usable,
+    reason: kvm.usable ? (kvm.emulating ? EMULATING : 'hardware virtualization through /dev/kvm') : kvm.reason,
+    extensions: kvm.extensions,
+  };
+  const emulation: EngineReport = {
+    engine: 'v86',
+    usable: true,
+    reason: 'emulation in WebAssembly; runs anywhere, 32-bit guests',
+  };
+  return kvm.usable && !kvm.emulating ? [hardware, emulation] : [emulation, hardware];
 }
 
 /**
- * Open an engine. `auto` takes KVM where it is usable and otherwise v86, with the reason.
+ * Open an engine. `auto` takes KVM where the processor runs its guests and otherwise v86, with the reason.
  * Throws EngineError when the engine named is not usable.
  */
 export async function openEngine(choice: EngineChoice): Promise<{ engine: Engine; reason: string }> {
   if (choice === 'v86') return { engine: await createV86Engine(), reason: 'asked for' };
   if (choice === 'kvm') return { engine: await createKvmEngine(), reason: 'asked for' };
   const kvm = await probeKvm();
-  if (kvm.usable) return { engine: await createKvmEngine(), reason: '/dev/kvm is usable' };
-  return { engine: await createV86Engine(), reason: `no KVM: ${kvm.reason}` };
+  if (kvm.usable && !kvm.emulating) return { engine: await createKvmEngine(), reason: '/dev/kvm is usable' };
+  return { engine: await createV86Engine(), reason: kvm.usable ? EMULATING : `no KVM: ${kvm.reason}` };
 }

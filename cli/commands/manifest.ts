@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { writeFileAtomic } from '../../nexus/host/index.ts';
 import { parseManifest, signManifest } from '../../nexus/launch/index.ts';
+import { loadMultiboot, MultibootError } from '../../vmm/index.ts';
 import { UsageError } from '../errors.ts';
 import { conclude, examples, withJson } from '../output.ts';
 
@@ -46,13 +47,16 @@ function signCommand(): Command {
     )
     .action((options: SignOptions) =>
       conclude(options.json ?? false, async () => {
+        const file = readFileSync(options.image);
+        const memory = options.memory * 2 ** 20;
+        checkImage(options.image, file, options.commandLine, memory);
         const claims = {
           name: options.name,
           svn: options.svn,
           debug: options.debug ?? false,
-          image: createHash('sha256').update(readFileSync(options.image)).digest(),
+          image: createHash('sha256').update(file).digest(),
           commandLine: options.commandLine,
-          memory: options.memory * 2 ** 20,
+          memory,
         };
         const bytes = signManifest(claims, readSigner(options.key));
         const { signer } = parseManifest(bytes); // what was written is what will be read
@@ -93,6 +97,17 @@ function keyCommand(): Command {
         return { json: { key: options.out }, text: `${options.out}: a new signer` };
       }),
     );
+}
+
+/** What a launch would refuse is refused before it is signed. */
+function checkImage(name: string, image: Uint8Array, commandLine: string, memory: number): void {
+  try {
+    loadMultiboot(image, commandLine, memory);
+  } catch (error) {
+    if (!(error instanceof MultibootError)) throw error;
+    const hint = 'give a multiboot image, or more --memory: docs/guests.md shows how to build one';
+    throw new UsageError('E_IMAGE', `${name} would not start: ${error.message}`, hint);
+  }
 }
 
 function readSigner(file: string): KeyObject {

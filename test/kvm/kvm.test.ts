@@ -5,6 +5,7 @@ import {
   openEngine,
   PERM_READ,
   PERM_WRITE,
+  probeEngines,
   probeKvm,
   tpmDevice,
   WINDOW_BASE,
@@ -20,6 +21,15 @@ const skip = process.env.NEXUS_TEST_KVM !== '1' ? 'run by npm run test:kvm' : re
 
 describe.skipIf(skip !== undefined)(`KVM${skip ? ` (skipped: ${skip})` : ''}`, () => {
   engineContract(createKvmEngine, { snapshots: false });
+
+  it("auto takes the engine that is listed first, and KVM only at a processor's speed", async () => {
+    const [first] = await probeEngines();
+    const { engine, reason } = await openEngine('auto');
+    await engine.close();
+    expect(engine.name).toBe(first?.engine);
+    expect(first?.engine).toBe(report.emulating ? 'v86' : 'kvm');
+    expect(reason).toMatch(report.emulating ? /emulates/ : /usable/);
+  });
 
   describe('what only KVM does', () => {
     let engine: Engine;

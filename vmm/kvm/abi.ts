@@ -66,6 +66,8 @@ export const RUN = {
   ERROR_INSTRUCTION_SIZE: 48,
 } as const;
 
+/** Where KVM on Intel may keep three pages of its own, below what any guest has (api.rst, KVM_SET_TSS_ADDR). */
+export const TSS_ADDRESS = 0xfffbd000;
 export const IO_OUT = 1;
 export const MEM_READONLY = 2;
 
@@ -88,12 +90,19 @@ export const SREGS_SIZE = 312;
 export const VCPU_EVENTS_SIZE = 64;
 
 /** struct kvm_regs of the entry state. */
-export function entryRegisters(entry: { eip: number; eax?: number; ebx?: number; esi?: number }): Uint8Array {
+export function entryRegisters(entry: {
+  eip: number;
+  eax?: number;
+  ebx?: number;
+  ecx?: number;
+  esi?: number;
+}): Uint8Array {
   const regs = new Uint8Array(REGS_SIZE);
   const view = new DataView(regs.buffer);
   const set = (index: number, value = 0) => view.setBigUint64(8 * index, BigInt(value >>> 0), true);
   set(0, entry.eax);
   set(1, entry.ebx);
+  set(2, entry.ecx);
   set(4, entry.esi);
   set(16, entry.eip);
   set(17, 2); // bit 1 of RFLAGS always reads as one; interrupts are off

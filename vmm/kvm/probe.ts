@@ -1,18 +1,29 @@
 /** What this machine's /dev/kvm can do, found by asking it. */
 import { API_VERSION, KVM, OPTIONAL_EXTENSIONS, REQUIRED_EXTENSIONS } from './abi.ts';
 import { loadLibc } from './libc.ts';
+import { kernelSpeed } from './speed.ts';
+
+/** Below this many instructions a second, a guest's kernel code is emulated rather than run by the processor. */
+const NATIVE = 20e6;
 
 export interface KvmReport {
   readonly usable: boolean;
   /** Why not; empty when usable. */
   readonly reason: string;
+  /** Usable, but another hypervisor below makes KVM emulate kernel code: v86 is faster, and more complete. */
+  readonly emulating: boolean;
   /** Extension -> what KVM_CHECK_EXTENSION says, 0 for absent. */
   readonly extensions: Readonly<Record<string, number>>;
 }
 
 /** Never throws: everything that is missing is a reason. */
 export async function probeKvm(device = '/dev/kvm'): Promise<KvmReport> {
-  const unusable = (reason: string, extensions = {}): KvmReport => ({ usable: false, reason, extensions });
+  const unusable = (reason: string, extensions = {}): KvmReport => ({
+    usable: false,
+    reason,
+    emulating: false,
+    extensions,
+  });
   try {
     const libc = await loadLibc();
     const kvm = libc.open(device);
@@ -28,7 +39,9 @@ export async function probeKvm(device = '/dev/kvm'): Promise<KvmReport> {
       const vm = libc.ioctl(kvm, KVM.CREATE_VM, 0);
       if (vm < 0) return unusable(`${device} refuses to create a machine (errno ${libc.errno()})`, extensions);
       libc.close(vm);
-      return { usable: true, reason: '', extensions };
+      const speed = kernelSpeed(libc, kvm);
+      const emulating = speed === undefined || speed < NATIVE;
+      return { usable: true, reason: '', emulating, extensions };
     } finally {
       libc.close(kvm);
     }

@@ -13,7 +13,16 @@ import {
   WINDOW_PAGES,
 } from '../engine.ts';
 import type { Hypercall } from '../hypercall.ts';
-import { entryRegisters, KVM, MEM_READONLY, memoryRegion, RUN, SREGS_SIZE, setFlatSegments } from './abi.ts';
+import {
+  entryRegisters,
+  KVM,
+  MEM_READONLY,
+  memoryRegion,
+  RUN,
+  SREGS_SIZE,
+  setFlatSegments,
+  TSS_ADDRESS,
+} from './abi.ts';
 import { type Libc, SIGUSR2 } from './libc.ts';
 import { type KvmPool, MappedMemory } from './memory.ts';
 import { CONTROL, type HostMessage, type WorkerConfig, type WorkerMessage } from './protocol.ts';
@@ -23,8 +32,7 @@ const MEMORY_MAX = 2048 * MEBIBYTE;
 /** Slot 0 is RAM; a window page has the slot after its number. */
 const RAM_SLOT = 0;
 const WINDOW_SLOT = 1;
-/** Three pages below 4 GiB that KVM wants for itself on Intel processors; outside of all guests' RAM. */
-const TSS_ADDRESS = 0xfffbd000;
+/** The page below, which KVM wants too. */
 const IDENTITY_MAP_ADDRESS = 0xfffbc000n;
 /** A kick that meets the instant between two runs is repeated; a vCPU that ignores them this long has failed. */
 const KICK_EVERY_MS = 5;
