@@ -1,6 +1,6 @@
 /** A host over its life, through the command: started from a file, asked, restarted, refused, and never remade silently. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -189,5 +189,18 @@ describe('a user mistake', () => {
     expect(message).toContain('damaged/tpm');
     expect(readdirSync(inDirectory('damaged'))).toEqual(before);
     expect(readFileSync(file)).toEqual(bytes);
+  });
+
+  test("an older copy of what the nexus keeps is refused by the TPM's counter, and the newer one opens", () => {
+    const attest = ['attest', '--state', 'state', '--ak-out', 'x.pub'];
+    const [kept, older, newer] = [inDirectory('state/nexus'), inDirectory('older'), inDirectory('newer')];
+    cpSync(kept, older, { recursive: true });
+    expect(nexus(...attest).status).toBe(0);
+    renameSync(kept, newer);
+    cpSync(older, kept, { recursive: true });
+    expect(errorOf(...attest).code).toBe('E_STATE_ROLLED_BACK');
+    rmSync(kept, { recursive: true });
+    renameSync(newer, kept);
+    expect(nexus(...attest).status).toBe(0);
   });
 });

@@ -9,6 +9,8 @@ export type HostErrorCode =
   | 'E_STATE_LOCKED'
   /** The state directory is damaged, or is not one. */
   | 'E_STATE_CORRUPT'
+  /** The state directory, or a part of it, is older than the platform TPM knows it to be. */
+  | 'E_STATE_ROLLED_BACK'
   /** The root secret does not open to this build of the nexus under this launch policy. */
   | 'E_ROOT_SEALED'
   /** The platform TPM refused or failed. */

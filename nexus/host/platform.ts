@@ -14,20 +14,7 @@ import {
   signEat,
   VerifierClient,
 } from '../../attestation/index.ts';
-import {
-  decode,
-  encode,
-  nvAttributes,
-  TPM_ALG,
-  TPM_RH,
-  TPM_SU,
-  TPMA_NV,
-  TPMT_PUBLIC,
-  TPMT_SIGNATURE,
-  Tpm,
-  TpmClient,
-  TpmResponseError,
-} from '../../tpm/index.ts';
+import { decode, encode, TPM_ALG, TPM_SU, TPMT_PUBLIC, TPMT_SIGNATURE, Tpm, TpmClient } from '../../tpm/index.ts';
 import { manufacture } from '../../tpm/manufacture/index.ts';
 import { localTransport } from '../../tpm/transports/local.ts';
 import type { LaunchPolicy } from '../launch/index.ts';
@@ -41,9 +28,11 @@ import {
   unsealFromPlatform,
 } from '../services/index.ts';
 import { measuredBoot } from './boot.ts';
+import { Counters } from './counters.ts';
 import { HostError } from './errors.ts';
 import type { HostObserver } from './events.ts';
 import { openState, writeFileAtomic } from './files.ts';
+import { NvCounter } from './nv-counter.ts';
 import {
   activateCredential,
   attestationKey,
@@ -60,21 +49,12 @@ const EK_CERTIFICATE = 0x01c0000a;
 const EK_HANDLE = 0x8101000a;
 /** NV index of the platform's boot counter, in the range that an owner may define ("NX" 1). */
 const BOOT_COUNTER = 0x01804e58;
+/** NV index of the counter that the record of the partitions' counters is held against. */
+const COUNTER_FRESHNESS = 0x01804e59;
 /** Largest TPM2_NV_Read and TPM2_GetRandom that every TPM serves. */
 const NV_CHUNK = 512;
 const RANDOM_CHUNK = 32;
 const EMPTY = new Uint8Array();
-/** TPM_RC_HANDLE without its handle number. */
-const RC_HANDLE = 0x08b;
-const RC_FORMAT_ONE = 0x0bf;
-const COUNTER_ATTRIBUTES = nvAttributes(
-  'COUNTER',
-  TPMA_NV.OWNERWRITE,
-  TPMA_NV.OWNERREAD,
-  TPMA_NV.AUTHREAD,
-  TPMA_NV.NO_DA,
-);
-
 interface Parts {
   readonly tpm: Tpm;
   readonly client: TpmClient;
@@ -83,6 +63,7 @@ interface Parts {
   readonly eventLog: Uint8Array;
   readonly ak: LoadedKey;
   readonly keys: NexusKeys;
+  readonly counters: Counters;
 }
 
 export class Platform implements ServicePlatform {
@@ -94,6 +75,7 @@ export class Platform implements ServicePlatform {
   private readonly eventLog: Uint8Array;
   private readonly ak: LoadedKey;
   private readonly nexusKey: Uint8Array;
+  private readonly counters: Counters;
   /** TPM sequences of several commands, one after another. */
   private queue: Promise<unknown> = Promise.resolve();
 
@@ -105,12 +87,14 @@ export class Platform implements ServicePlatform {
     this.client = parts.client;
     this.eventLog = parts.eventLog;
     this.ak = parts.ak;
+    this.counters = parts.counters;
     this.nexusKey = encodeCoseKey(parts.keys.attestationKey().publicKey);
   }
 
   /**
    * Manufacture the platform in an empty state directory, or open what is there; boot, measured; launch the nexus; open
-   * the root secret. `choosePolicy` is told the policy that the state was made under, if there is one. Throws HostError E_ROOT_SEALED, TpmResponseError, and the store's errors (locked, corrupted).
+   * the root secret. `choosePolicy` is told the policy that the state was made under, if there is one. Throws HostError E_ROOT_SEALED,
+   * E_STATE_ROLLED_BACK, TpmResponseError, and the store's errors (locked, corrupted).
    */
   static async open(
     stateDirectory: string,
@@ -130,18 +114,22 @@ export class Platform implements ServicePlatform {
       const eventLog = await measuredBoot(tpm, client, policy);
       const storage = await storageKey(client);
       const sealed = store.sealedRoot();
-      const root = sealed
-        ? await unsealRoot(client, storage, sealed, (bytes) => decode(TPMT_PUBLIC, bytes))
-        : await createRoot(client, storage, store, policy);
+      const freshness = await NvCounter.open(client, COUNTER_FRESHNESS);
+      const keys = sealed
+        ? new NexusKeys(await unsealRoot(client, storage, sealed, (bytes) => decode(TPMT_PUBLIC, bytes)))
+        : await createRoot(client, storage, store, policy, freshness);
       await client.FlushContext({ flushHandle: storage.handle });
       const ak = await attestationKey(client);
-      const platform = new Platform({ tpm, client, store, policy, eventLog, ak, keys: new NexusKeys(root) });
+      const counters = await Counters.open(store, keys.counterKey(), freshness);
+      const boots = await NvCounter.open(client, BOOT_COUNTER);
+      await boots.increment();
+      const platform = new Platform({ tpm, client, store, policy, eventLog, ak, keys, counters });
       observe({
         kind: 'platform',
         pcrs: await platform.readPcrs(),
         ...platform.replay(),
         manufactured,
-        boots: Number(await platform.countBoot()),
+        boots: Number(await boots.read()),
         ekCertificate: sha256Hex(await platform.ekCertificate()),
         rootSecretCreated: sealed === undefined,
         nexusKey: sha256Hex(platform.nexusKey),
@@ -202,15 +190,11 @@ export class Platform implements ServicePlatform {
   }
 
   readCounter(owner: Uint8Array, index: number): bigint {
-    return this.store.counter(owner, index, this.keys.counterKey());
+    return this.counters.value(owner, index);
   }
 
   incrementCounter(owner: Uint8Array, index: number): Promise<bigint> {
-    return this.exclusive(async () => {
-      const value = this.readCounter(owner, index) + 1n;
-      await this.store.setCounter(owner, index, this.keys.counterKey(), value);
-      return value;
-    });
+    return this.exclusive(() => this.counters.increment(owner, index));
   }
 
   /** What the operator may ask of a running host, or of a platform that was opened for the purpose. */
@@ -262,37 +246,6 @@ export class Platform implements ServicePlatform {
     return { replayed, events: log.events.length };
   }
 
-  /** The TPM's own count of boots: an NV counter, which never falls. */
-  private async countBoot(): Promise<bigint> {
-    const { client } = this;
-    if (!(await this.nvDefined(BOOT_COUNTER))) {
-      await client.NV_DefineSpace({
-        authHandle: TPM_RH.OWNER,
-        auth: EMPTY,
-        publicInfo: {
-          nvIndex: BOOT_COUNTER,
-          nameAlg: TPM_ALG.SHA256,
-          attributes: COUNTER_ATTRIBUTES,
-          authPolicy: EMPTY,
-          dataSize: 8,
-        },
-      });
-    }
-    await client.NV_Increment({ authHandle: TPM_RH.OWNER, nvIndex: BOOT_COUNTER });
-    const { data } = await client.NV_Read({ authHandle: TPM_RH.OWNER, nvIndex: BOOT_COUNTER, size: 8, offset: 0 });
-    return Buffer.from(data).readBigUInt64BE();
-  }
-
-  private async nvDefined(nvIndex: number): Promise<boolean> {
-    try {
-      await this.client.NV_ReadPublic({ nvIndex });
-      return true;
-    } catch (error) {
-      if (error instanceof TpmResponseError && (error.code & RC_FORMAT_ONE) === RC_HANDLE) return false;
-      throw error;
-    }
-  }
-
   private async ekCertificate(): Promise<Uint8Array> {
     const { nvPublic } = await this.client.NV_ReadPublic({ nvIndex: EK_CERTIFICATE });
     const certificate = new Uint8Array(nvPublic.dataSize);
@@ -338,11 +291,14 @@ async function createRoot(
   storage: LoadedKey,
   store: HostStore,
   policy: LaunchPolicy,
-): Promise<Uint8Array> {
+  freshness: NvCounter,
+): Promise<NexusKeys> {
   const { randomBytes } = await client.GetRandom({ bytesRequested: ROOT_SECRET_SIZE });
   const root = Uint8Array.from(randomBytes);
-  await store.putSealedRoot(await sealRoot(client, storage, root), policy);
-  return root;
+  const keys = new NexusKeys(root);
+  const counters = await Counters.first(keys.counterKey(), freshness);
+  await store.putSealedRoot(await sealRoot(client, storage, root), policy, counters);
+  return keys;
 }
 
 function pem(der: Uint8Array): string {
