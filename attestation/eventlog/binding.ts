@@ -3,11 +3,11 @@
  * follows only where the digest is over it. Firmware writes some types of which that must hold, and others (images,
  * firmware volumes) whose data merely describes what was hashed.
  */
-import { fromLatin1, ShortError, sameBytes } from '../bytes.ts';
+import { concatBytes, ShortError, sameBytes } from '../bytes.ts';
 import { hashById } from '../hash.ts';
 import { readVariable } from './efi.ts';
 import type { LogEvent, ParsedLog } from './format.ts';
-import { grubText } from './meaning.ts';
+import { type GrubText, grubText } from './meaning.ts';
 import { EVENT } from './types.ts';
 
 /**
@@ -54,20 +54,25 @@ export const demandsBinding = (type: number): boolean => OVER_DATA.has(type);
 export function bindingOf(log: ParsedLog, event: LogEvent, algorithm: number): Binding {
   if (!OVER_DATA.has(event.type) && !PERHAPS.has(event.type)) return 'described';
   const hash = hashById(algorithm);
-  const digest = event.digests[log.algorithms.indexOf(algorithm)];
+  const digest = event.digestOf(log.algorithms.indexOf(algorithm));
   if (hash === undefined || digest === undefined) return OVER_DATA.has(event.type) ? 'contradicted' : 'described';
   const { data } = event;
   const grub = event.type === EVENT.IPL ? grubText(event) : undefined;
   // GRUB's text is likeliest to be hashed alone, so that is tried first; a large variable is likeliest hashed whole.
   if (grub === undefined && sameBytes(hash.digest(data), digest)) return 'bound';
-  const values = grub === undefined ? variableValue(event) : grubValues(grub.text);
-  if (values.some((value) => sameBytes(hash.digest(value), digest))) return 'value';
+  const values = grub === undefined ? variableValue(event) : grubValues(data, grub);
+  for (const value of values) if (sameBytes(hash.digest(value), digest)) return 'value';
   if (grub !== undefined && sameBytes(hash.digest(data), digest)) return 'bound';
   return OVER_DATA.has(event.type) ? 'contradicted' : 'described';
 }
 
 /** GRUB hashes the text without the prefix that its event states, Red Hat's with the final NUL. */
-const grubValues = (text: string): Uint8Array[] => [fromLatin1(text), fromLatin1(`${text}\0`)];
+function* grubValues(data: Uint8Array, { at, text }: GrubText): Generator<Uint8Array> {
+  const end = at + text.length;
+  yield data.subarray(at, end);
+  // What follows the text is its NUL, or nothing.
+  yield end < data.length ? data.subarray(at, end + 1) : concatBytes(data.subarray(at), Uint8Array.of(0));
+}
 
 /** The value of a variable, where its digest may be over that alone. */
 function variableValue({ type, data }: LogEvent): Uint8Array[] {

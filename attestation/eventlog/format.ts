@@ -20,9 +20,9 @@ export interface LogEvent {
   /** PCR, or measurement register of a CCEL log (0 is MRTD, 1 to 4 are RTMR 0 to 3). */
   readonly pcr: number;
   readonly type: number;
-  /** One for each of the log's algorithms, in their order. */
-  readonly digests: readonly Uint8Array[];
   readonly data: Uint8Array;
+  /** The digest of a bank (its place in the log's algorithms); undefined when the log has no such bank. */
+  digestOf(bank: number): Uint8Array | undefined;
   /** Copy the digest of a bank (its place in the log's algorithms) to `target` at `at`. */
   copyDigest(bank: number, target: Uint8Array, at: number): void;
 }
@@ -57,8 +57,9 @@ class EventInPlace implements LogEvent {
     this.#dataSize = dataSize;
   }
 
-  get digests(): readonly Uint8Array[] {
-    return this.#offsets.map((at, bank) => this.#log.subarray(at, at + (this.#sizes[bank] ?? 0)));
+  digestOf(bank: number): Uint8Array | undefined {
+    const at = this.#offsets[bank];
+    return at === undefined ? undefined : this.#log.subarray(at, at + (this.#sizes[bank] ?? 0));
   }
 
   get data(): Uint8Array {
@@ -231,10 +232,13 @@ function isPadding(cursor: LittleEndian): boolean {
 
 const hexOf = (value: number) => value.toString(16).padStart(4, '0');
 
+const FIRST_CAPACITY = 4096;
+
 /** Writes a crypto-agile log: the header at once, then events as they come. */
 export class EventLogWriter {
   readonly algorithms: readonly number[];
-  readonly #parts: Uint8Array[];
+  #bytes = new Uint8Array(FIRST_CAPACITY);
+  #size = 0;
 
   /** `algorithms`: TPM_ALG_ID of each bank. */
   constructor(algorithms: readonly number[]) {
@@ -247,18 +251,28 @@ export class EventLogWriter {
       ...algorithms.map((algorithm) => concatBytes(u16(algorithm), u16(sizeOf(algorithm)))),
       Uint8Array.of(0),
     );
-    this.#parts = [u32(0), u32(EVENT.NO_ACTION), new Uint8Array(SHA1_SIZE), u32(header.length), header];
+    this.#u32(0);
+    this.#u32(EVENT.NO_ACTION);
+    this.#write(new Uint8Array(SHA1_SIZE));
+    this.#u32(header.length);
+    this.#write(header);
   }
 
   /** `digests`, by TPM_ALG_ID, must hold one for each of the log's banks; RangeError otherwise. */
   append(pcr: number, type: number, digests: ReadonlyMap<number, Uint8Array>, data: Uint8Array): void {
-    this.#parts.push(u32(pcr), u32(type), u32(this.algorithms.length));
     for (const algorithm of this.algorithms) {
-      const digest = digests.get(algorithm);
-      if (digest?.length !== sizeOf(algorithm)) throw new RangeError(`no digest for bank 0x${hexOf(algorithm)}`);
-      this.#parts.push(u16(algorithm), digest as Uint8Array);
+      if (digests.get(algorithm)?.length !== sizeOf(algorithm))
+        throw new RangeError(`no digest for bank 0x${hexOf(algorithm)}`);
     }
-    this.#parts.push(u32(data.length), data);
+    this.#u32(pcr);
+    this.#u32(type);
+    this.#u32(this.algorithms.length);
+    for (const algorithm of this.algorithms) {
+      this.#u16(algorithm);
+      this.#write(digests.get(algorithm) as Uint8Array); // checked above
+    }
+    this.#u32(data.length);
+    this.#write(data);
   }
 
   /** Append an event whose digests are of `measured`, its own data by default. Returns them by TPM_ALG_ID. */
@@ -270,8 +284,33 @@ export class EventLogWriter {
     return digests;
   }
 
+  /** A copy of what was written so far. */
   bytes(): Uint8Array {
-    return concatBytes(...this.#parts);
+    return this.#bytes.slice(0, this.#size);
+  }
+
+  #u16(value: number): void {
+    this.#reserve(2);
+    this.#bytes[this.#size++] = value;
+    this.#bytes[this.#size++] = value >>> 8;
+  }
+
+  #u32(value: number): void {
+    this.#u16(value);
+    this.#u16(value >>> 16);
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#size);
+    this.#size += bytes.length;
+  }
+
+  #reserve(size: number): void {
+    if (this.#size + size <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.#size + size));
+    larger.set(this.#bytes);
+    this.#bytes = larger;
   }
 }
 

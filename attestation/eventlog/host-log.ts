@@ -43,20 +43,29 @@ export function appendLabelled(
  */
 export function requireHostLog(log: ParsedLog, bytes: Uint8Array): void {
   const again = new EventLogWriter(log.algorithms);
-  for (const { pcr, type, digests, data } of log.events) {
-    const digest = digests[log.algorithms.indexOf(SHA256.id)];
-    const measuredHere =
-      SELF_DESCRIBED[type]?.includes(pcr) === true && digest !== undefined && sameBytes(SHA256.digest(data), digest);
-    const labelled = Object.values(HOST_EVENT).some(
-      (event) => event.pcr === pcr && event.type === type && sameBytes(utf8.encode(event.label), data),
-    );
-    if (!measuredHere && !labelled) {
+  const sha256 = log.algorithms.indexOf(SHA256.id);
+  for (const event of log.events) {
+    const { pcr, type, data } = event;
+    if (!isLabelled(pcr, type, data) && !isSelfDescribed(pcr, type, data, event.digestOf(sha256))) {
       throw new EventLogError('log-content', `an event in PCR ${pcr} says something else than was measured`);
     }
-    again.append(pcr, type, new Map(log.algorithms.map((algorithm, bank) => [algorithm, digests[bank] ?? NONE])), data);
+    again.append(
+      pcr,
+      type,
+      new Map(log.algorithms.map((algorithm, at) => [algorithm, event.digestOf(at) ?? NONE])),
+      data,
+    );
   }
   if (!sameBytes(again.bytes(), bytes))
     throw new EventLogError('log-content', 'the log is not in the form that a host writes');
 }
+
+const LABELLED = Object.values(HOST_EVENT).map((event) => ({ ...event, data: utf8.encode(event.label) }));
+
+const isLabelled = (pcr: number, type: number, data: Uint8Array): boolean =>
+  LABELLED.some((event) => event.pcr === pcr && event.type === type && sameBytes(event.data, data));
+
+const isSelfDescribed = (pcr: number, type: number, data: Uint8Array, digest: Uint8Array | undefined): boolean =>
+  SELF_DESCRIBED[type]?.includes(pcr) === true && digest !== undefined && sameBytes(SHA256.digest(data), digest);
 
 const NONE = new Uint8Array();

@@ -220,18 +220,28 @@ const GRUB_PREFIXES: readonly (readonly [string, GrubSubject])[] = [
 const UKI_SECTIONS = /^\.[a-z]{1,7}$/;
 const PCR = { grubText: 8, grubFile: 9, ukiSections: 11, commandLine: 12, mok: 14 } as const;
 
-/** The text that GRUB's event states and its digest covers; undefined for other events. */
-export function grubText({ pcr, data }: LogEvent): { subject: GrubSubject; text: string } | undefined {
+/** The text that GRUB's event states and its digest covers. */
+export interface GrubText {
+  readonly subject: GrubSubject;
+  readonly text: string;
+  /** Where the text starts in the event's data. */
+  readonly at: number;
+}
+
+/** Undefined for events that are not GRUB's. */
+export function grubText({ pcr, data }: LogEvent): GrubText | undefined {
   if (pcr !== PCR.grubText) return undefined;
-  const text = untilNul(latin1(data));
-  const found = GRUB_PREFIXES.find(([prefix]) => text.startsWith(prefix));
-  return found && { subject: found[1], text: text.slice(found[0].length) };
+  const stated = untilNul(latin1(data));
+  for (const [prefix, subject] of GRUB_PREFIXES) {
+    if (stated.startsWith(prefix)) return { subject, text: stated.slice(prefix.length), at: prefix.length };
+  }
+  return undefined;
 }
 
 function initialProgram(event: LogEvent): Meaning {
   const { pcr, data } = event;
   const grub = grubText(event);
-  if (grub !== undefined) return { kind: 'grub', ...grub };
+  if (grub !== undefined) return { kind: 'grub', subject: grub.subject, text: grub.text };
   const text = untilNul(latin1(data));
   if (pcr === PCR.mok && /^Mok\w+$/.test(text)) return { kind: 'mok', list: text };
   if (pcr === PCR.grubFile && isPrintable(data)) return { kind: 'grub', subject: 'file', text };

@@ -1,6 +1,6 @@
 /** Replay of an event log: the register values that its events lead to. */
 import { latin1 } from '../bytes.ts';
-import { type HashAlgorithm, hashById } from '../hash.ts';
+import { hashById } from '../hash.ts';
 import { EventLogError, type LogEvent, NO_REGISTER, type ParsedLog } from './format.ts';
 import { EVENT } from './types.ts';
 
@@ -21,16 +21,17 @@ export function replayLog(log: ParsedLog, algorithm: number): Uint8Array[] {
   if (bank < 0 || hash === undefined) {
     throw new EventLogError('log-banks', `the log has no bank 0x${algorithm.toString(16)} that can be replayed`);
   }
-  const registers = initialRegisters(log, hash);
-  const buffer = new Uint8Array(2 * hash.size);
+  const { size } = hash;
+  // Each register with room behind it for the digest that it is extended with.
+  const registers = initialRegisters(log, size);
   for (const event of log.events) {
     const { pcr, type } = event;
     if (type === EVENT.NO_ACTION || pcr === NO_REGISTER) continue;
-    buffer.set(registers[pcr] as Uint8Array); // a read event has a register below 24
-    event.copyDigest(bank, buffer, hash.size);
-    registers[pcr] = hash.digest(buffer);
+    const register = registers[pcr] as Uint8Array; // a read event has a register below 24
+    event.copyDigest(bank, register, size);
+    hash.digestInto(register, register, 0);
   }
-  return registers;
+  return registers.map((register) => register.subarray(0, size));
 }
 
 /** Every bank that can be computed, by TPM_ALG_ID. */
@@ -39,16 +40,16 @@ export function replayAll(log: ParsedLog): Map<number, Uint8Array[]> {
   return new Map(computable.map((algorithm) => [algorithm, replayLog(log, algorithm)]));
 }
 
-function initialRegisters(log: ParsedLog, hash: HashAlgorithm): Uint8Array[] {
+function initialRegisters(log: ParsedLog, size: number): Uint8Array[] {
   const launched = log.events.some(
     ({ pcr, type }) => pcr >= DYNAMIC_FIRST && pcr <= DYNAMIC_LAST && type !== EVENT.NO_ACTION,
   );
   const registers = Array.from({ length: REGISTERS }, (_, index) => {
     const untouched = !launched && index >= DYNAMIC_FIRST && index <= DYNAMIC_LAST;
-    return new Uint8Array(hash.size).fill(untouched ? 0xff : 0x00);
+    return untouched ? new Uint8Array(2 * size).fill(0xff) : new Uint8Array(2 * size);
   });
   const first = registers[0];
-  if (first !== undefined) first[hash.size - 1] = startupLocality(log);
+  if (first !== undefined) first[size - 1] = startupLocality(log);
   return registers;
 }
 

@@ -3,10 +3,10 @@ import { type Binding, bindingOf, demandsBinding } from './binding.ts';
 import type { LogEvent, ParsedLog } from './format.ts';
 import { type Meaning, meaningOf } from './meaning.ts';
 
+/** Meaning and binding are made when first asked for: what no policy reads costs nothing. */
 export interface TypedEvent {
   readonly event: LogEvent;
   readonly meaning: Meaning;
-  /** Decided when first asked for: it costs a hash of the event's data, or several. */
   readonly binding: Binding;
   /** In the bank asked for. */
   readonly digest: Uint8Array;
@@ -14,16 +14,20 @@ export interface TypedEvent {
 
 class EventWithMeaning implements TypedEvent {
   readonly event: LogEvent;
-  readonly meaning: Meaning;
   readonly #log: ParsedLog;
   readonly #algorithm: number;
+  #meaning: Meaning | undefined;
   #binding: Binding | undefined;
 
   constructor(log: ParsedLog, event: LogEvent, algorithm: number) {
     this.event = event;
-    this.meaning = meaningOf(event);
     this.#log = log;
     this.#algorithm = algorithm;
+  }
+
+  get meaning(): Meaning {
+    this.#meaning ??= meaningOf(this.event);
+    return this.#meaning;
   }
 
   get binding(): Binding {
@@ -32,7 +36,7 @@ class EventWithMeaning implements TypedEvent {
   }
 
   get digest(): Uint8Array {
-    return this.event.digests[this.#log.algorithms.indexOf(this.#algorithm)] ?? NONE;
+    return this.event.digestOf(this.#log.algorithms.indexOf(this.#algorithm)) ?? NONE;
   }
 }
 

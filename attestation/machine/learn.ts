@@ -62,7 +62,7 @@ export function predictPcrs(log: ParsedLog | Uint8Array, algorithm: number, chan
   const bank = parsed.algorithms.indexOf(algorithm);
   const unused = new Set(changes);
   const events = parsed.events.flatMap((event) => {
-    const digest = event.digests[bank];
+    const digest = event.digestOf(bank);
     const change = changes.find(({ from }) => digest !== undefined && sameBytes(from, digest));
     if (change === undefined || event.type === EVENT.NO_ACTION) return [event];
     unused.delete(change);
@@ -74,7 +74,7 @@ export function predictPcrs(log: ParsedLog | Uint8Array, algorithm: number, chan
 
 function withDigest(event: LogEvent, bank: number, digest: Uint8Array): LogEvent {
   const { index, pcr, type, data } = event;
-  const digests = event.digests.map((old, at) => (at === bank ? digest : old));
-  if (digest.length !== event.digests[bank]?.length) throw new RangeError(`a digest of ${digest.length} bytes`);
-  return { index, pcr, type, data, digests, copyDigest: (at, target, to) => target.set(digests[at] ?? digest, to) };
+  if (digest.length !== event.digestOf(bank)?.length) throw new RangeError(`a digest of ${digest.length} bytes`);
+  const digestOf = (at: number) => (at === bank ? digest : event.digestOf(at));
+  return { index, pcr, type, data, digestOf, copyDigest: (at, target, to) => target.set(digestOf(at) ?? digest, to) };
 }

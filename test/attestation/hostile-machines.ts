@@ -549,8 +549,9 @@ function firstEventSize(): number {
 function bootLogWithoutLast(): Uint8Array {
   const { events, algorithms } = parseEventLog(good);
   const log = new EventLogWriter(algorithms);
-  for (const { pcr, type, digests, data } of events.slice(0, -1)) {
-    log.append(pcr, type, new Map(algorithms.map((algorithm, bank) => [algorithm, digests[bank] ?? NONCE])), data);
+  for (const event of events.slice(0, -1)) {
+    const digests = new Map(algorithms.map((algorithm, bank) => [algorithm, event.digestOf(bank) ?? NONCE]));
+    log.append(event.pcr, event.type, digests, event.data);
   }
   return log.bytes();
 }
