@@ -11,8 +11,8 @@ import {
   TPMT_SIGNATURE,
 } from '../tpm/structures/index.ts';
 import { nexusEvidence, QUOTED_PCRS } from './appraise.ts';
-import { encodeCoseKey } from './cose.ts';
-import { signEat } from './eat.ts';
+import { encodeCoseKey } from './cose/index.ts';
+import { signEat } from './eat-sign.ts';
 import { EVENT, EventLogWriter, parseEventLog } from './eventlog/format.ts';
 import { appendLabelled, HOST_EVENT } from './eventlog/host-log.ts';
 import { replayLog } from './eventlog/replay.ts';

@@ -2,21 +2,21 @@
  * Appraisal of a nexus host's evidence. Every check has a name that appears in the result. Nothing is accepted because
  * something threw: a check that cannot be made has failed, and the partition is believed only where every check holds.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { concatBytes, sameBytes, toHex } from './bytes.ts';
 import { Checks, required } from './checks.ts';
-import { decodeCoseKey } from './cose.ts';
+import { decodeCoseKey } from './cose/key.ts';
 import { type PartitionClaims, verifyEat } from './eat.ts';
 import { parseEventLog } from './eventlog/format.ts';
 import { requireHostLog } from './eventlog/host-log.ts';
 import { replayLog } from './eventlog/replay.ts';
 import { decodeEvidence, EVIDENCE_MEDIA_TYPE, type Evidence, quoteBinding } from './evidence.ts';
+import { SHA256 } from './hash.ts';
 import { decodeQuote, type Quote, verifyTpmSignature } from './quote.ts';
 import type { AppraisalContext, Appraised, AppraisedModule, EvidenceFormat } from './verifier/evidence-format.ts';
 import { tpmName } from './verifier/tpm-public.ts';
 
-const SHA256 = 0x000b;
 /** What a host's quote must select, no more and no less: the SHA-256 bank of the boot chain and the late launch. */
 export const QUOTED_PCRS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 17, 18];
 
@@ -101,33 +101,32 @@ function appraisePlatform(
   checks: Checks,
 ): Quote | undefined {
   const { quoted, signature, akPublic, eventLog } = evidence.platform;
-  checks.holds('attestation-key', () => same(akPublic, context.akPublic), 'not the enrolled attestation key');
+  checks.holds('attestation-key', () => sameBytes(akPublic, context.akPublic), 'not the enrolled attestation key');
   checks.holds('quote-signature', () => verifyTpmSignature(context.akPublic, quoted, signature), 'does not verify');
   const quote = checks.value('quote-structure', () => decodeQuote(quoted));
   checks.holds(
     'quote-binding',
-    () => same(required(quote).extraData, quoteBinding(evidence.nexusKey, context.nonce)),
+    () => sameBytes(required(quote).extraData, quoteBinding(evidence.nexusKey, context.nonce)),
     'qualifyingData is not made of this nexus key and the nonce of this challenge',
   );
   checks.holds(
     'quote-selection',
     () => {
       const [selection, ...more] = required(quote).selection;
-      return more.length === 0 && selection?.hash === SHA256 && selection.pcrs.join() === QUOTED_PCRS.join();
+      return more.length === 0 && selection?.hash === SHA256.id && selection.pcrs.join() === QUOTED_PCRS.join();
     },
     `the quote must select exactly PCR ${QUOTED_PCRS.join(', ')} of the SHA-256 bank`,
   );
   const pcrs = checks.value('event-log', () => {
     const log = parseEventLog(eventLog);
     requireHostLog(log, eventLog);
-    return replayLog(log, SHA256);
+    return replayLog(log, SHA256.id);
   });
   checks.holds(
     'log-replay',
     () => {
-      const replayed = createHash('sha256');
-      for (const index of QUOTED_PCRS) replayed.update(required(pcrs)[index] ?? new Uint8Array());
-      return same(replayed.digest(), required(quote).pcrDigest);
+      const replayed = QUOTED_PCRS.map((index) => required(required(pcrs)[index]));
+      return sameBytes(SHA256.digest(concatBytes(...replayed)), required(quote).pcrDigest);
     },
     'the event log does not lead to the quoted registers',
   );
@@ -149,7 +148,11 @@ function appraisePartition(
   checks: Checks,
 ): PartitionClaims | undefined {
   const claims = checks.value('report-signature', () => verifyEat(report, decodeCoseKey(evidence.nexusKey)));
-  checks.holds('report-nonce', () => same(required(claims).nonce, context.nonce), 'not the nonce of this challenge');
+  checks.holds(
+    'report-nonce',
+    () => sameBytes(required(claims).nonce, context.nonce),
+    'not the nonce of this challenge',
+  );
   const known = reference?.partitions ?? [];
   const matching = known.filter(({ signer }) => claims !== undefined && signer === hex(claims.signer));
   checks.holds('signer', () => matching.length > 0, 'the signer of this code is not among the reference values');
@@ -186,5 +189,4 @@ const clockOf = (quote: Quote | undefined, platform: AppraisedModule) =>
     ? { ...quote.clock, clock: quote.clock.clock.toString() }
     : undefined;
 
-const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && timingSafeEqual(a, b);
-const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex');
+const hex = (bytes: Uint8Array | undefined) => toHex(bytes ?? new Uint8Array());

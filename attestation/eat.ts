@@ -2,9 +2,9 @@
  * The partition's report: an EAT (RFC 9711) in a COSE_Sign1, signed by the nexus key. Claim keys are the registered
  * ones where they exist (10 eat_nonce, 263 dbgstat, 265 eat_profile) and text for what is ours.
  */
-import type { KeyObject } from 'node:crypto';
 import { type CborValue, decodeCbor, encodeCbor } from './cbor.ts';
-import { signSign1, verifySign1 } from './cose.ts';
+import { verifySign1 } from './cose/sign1.ts';
+import type { PublicKey } from './crypto/port.ts';
 
 export const EAT_PROFILE = 'tag:nexus-tcb,2026:partition';
 export const USER_DATA_SIZE = 64;
@@ -37,7 +37,8 @@ export class EatError extends Error {
   }
 }
 
-export function signEat(claims: PartitionClaims, nexusKey: KeyObject): Uint8Array {
+/** The claims as they are signed. */
+export function encodePartitionClaims(claims: PartitionClaims): Uint8Array {
   const payload = new Map<number | string, CborValue>([
     [NONCE, claims.nonce],
     [PROFILE, EAT_PROFILE],
@@ -49,11 +50,11 @@ export function signEat(claims: PartitionClaims, nexusKey: KeyObject): Uint8Arra
     ['svn', claims.svn],
     ['user-data', claims.userData],
   ]);
-  return signSign1(encodeCbor(payload), nexusKey);
+  return encodeCbor(payload);
 }
 
 /** Verify and read a report. Throws CoseError when the signature is wrong, EatError when the claims are. */
-export function verifyEat(bytes: Uint8Array, nexusKey: KeyObject): PartitionClaims {
+export function verifyEat(bytes: Uint8Array, nexusKey: PublicKey): PartitionClaims {
   const claims = decodeCbor(verifySign1(bytes, nexusKey).payload);
   if (!(claims instanceof Map) || claims.size !== 9) throw new EatError('not the claims of a partition');
   if (claims.get(PROFILE) !== EAT_PROFILE) throw new EatError('another EAT profile');

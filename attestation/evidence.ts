@@ -2,15 +2,16 @@
  * Evidence of a host: one CBOR map, a conceptual-messages-wrapper collection (RFC 9999), which a relying party checks
  * whole. Documented in docs/evidence.md.
  */
-import { createHash } from 'node:crypto';
+import { concatBytes } from './bytes.ts';
 import { type CborValue, decodeCbor, encodeCbor } from './cbor.ts';
+import { SHA256 } from './hash.ts';
 
 export const EVIDENCE_MEDIA_TYPE = 'application/vnd.nexus-tcb.evidence+cbor';
 const COLLECTION_TYPE = 'tag:nexus-tcb,2026:evidence';
 const PLATFORM_TYPE = 'application/vnd.nexus-tcb.tpm-quote+cbor';
 const KEY_TYPE = 'application/cose-key';
 const EAT_TYPE = 'application/eat+cwt';
-const QUOTE_LABEL = 'nexus-tcb quote v1';
+const QUOTE_LABEL = new TextEncoder().encode('nexus-tcb quote v1');
 const EVIDENCE_MAX = 4 * 2 ** 20;
 
 /** What the platform TPM and firmware say. */
@@ -46,8 +47,7 @@ export class EvidenceError extends Error {
  * measured platform and the quote to the verifier's nonce.
  */
 export function quoteBinding(nexusKey: Uint8Array, nonce: Uint8Array): Uint8Array {
-  const keyDigest = createHash('sha256').update(nexusKey).digest();
-  return Uint8Array.from(createHash('sha256').update(QUOTE_LABEL).update(keyDigest).update(nonce).digest());
+  return Uint8Array.from(SHA256.digest(concatBytes(QUOTE_LABEL, SHA256.digest(nexusKey), nonce)));
 }
 
 export function encodeEvidence(evidence: Evidence): Uint8Array {

@@ -1,6 +1,7 @@
 /** TPM quotes: the signature over a TPMS_ATTEST by a TPM's public key, and the registers it selects. */
-import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { decode, TPM_ALG, TPM_ST, TPMS_ATTEST, TPMT_PUBLIC, TPMT_SIGNATURE_PRESENT } from '../tpm/structures/index.ts';
+import { concatBytes, toBase64Url } from './bytes.ts';
+import { CURVE_SIZES, type Curve, curveOf, type HashName, type PublicKey, verification } from './crypto/port.ts';
 import { remembered } from './key-cache.ts';
 
 export interface Quote {
@@ -41,20 +42,19 @@ export function decodeQuote(bytes: Uint8Array): Quote {
   };
 }
 
-const HASH_NAMES: Readonly<Record<number, string>> = {
+const HASH_NAMES: Readonly<Record<number, HashName>> = {
   [TPM_ALG.SHA256]: 'sha256',
   [TPM_ALG.SHA384]: 'sha384',
   [TPM_ALG.SHA512]: 'sha512',
 };
-const SHA1_NAME = 'sha1';
 
 export interface SignatureOptions {
   /** Accept SHA-1 in a signature, as TPMs of before 2016 make them. Default false. */
   readonly allowSha1?: boolean;
 }
 
-/** Name of a hash for node:crypto; undefined for those that no signature or quote may use (SHA-1 among them). */
-export const hashName = (algorithm: number): string | undefined => HASH_NAMES[algorithm];
+/** Name of a hash; undefined for those that no signature or quote may use (SHA-1 among them). */
+export const hashName = (algorithm: number): HashName | undefined => HASH_NAMES[algorithm];
 
 /**
  * Whether `signature` (TPMT_SIGNATURE) over `message` is by the key of `publicArea` (TPMT_PUBLIC): RSASSA, RSAPSS and
@@ -66,8 +66,8 @@ export function verifyTpmSignature(
   signature: Uint8Array,
   { allowSha1 = false }: SignatureOptions = {},
 ): boolean {
-  const requireHash = (algorithm: number): string => {
-    const name = algorithm === TPM_ALG.SHA1 && allowSha1 ? SHA1_NAME : hashName(algorithm);
+  const requireHash = (algorithm: number): HashName => {
+    const name = algorithm === TPM_ALG.SHA1 && allowSha1 ? 'sha1' : hashName(algorithm);
     if (name === undefined) throw new QuoteError(`hash 0x${algorithm.toString(16)} is not accepted in a signature`);
     return name;
   };
@@ -77,19 +77,16 @@ export function verifyTpmSignature(
     case TPM_ALG.ECDSA: {
       if (key.asymmetricKeyType !== 'ec') throw new QuoteError('an ECDSA signature under a key that is not ECC');
       const { hash, signatureR, signatureS } = parsed.signature;
-      const size = Math.ceil(ecBits(key) / 8);
-      const plain = Buffer.concat([leftPad(signatureR, size), leftPad(signatureS, size)]);
-      return verify(requireHash(hash), message, { key, dsaEncoding: 'ieee-p1363' }, plain);
+      const size = CURVE_SIZES[curveOf(key) ?? 'P-256'];
+      const plain = concatBytes(leftPad(signatureR, size), leftPad(signatureS, size));
+      return verification().verify({ type: 'ecdsa', hash: requireHash(hash) }, message, plain, key);
     }
     case TPM_ALG.RSASSA:
     case TPM_ALG.RSAPSS: {
       if (key.asymmetricKeyType !== 'rsa') throw new QuoteError('an RSA signature under a key that is not RSA');
       const { hash, sig } = parsed.signature;
-      const options =
-        parsed.sigAlg === TPM_ALG.RSASSA
-          ? { key, padding: constants.RSA_PKCS1_PADDING }
-          : { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO };
-      return verify(requireHash(hash), message, options, sig);
+      const type = parsed.sigAlg === TPM_ALG.RSASSA ? 'rsassa' : 'rsapss';
+      return verification().verify({ type, hash: requireHash(hash) }, message, sig, key);
     }
     default:
       throw new QuoteError(`a signature scheme (0x${parsed.sigAlg.toString(16)}) that is not accepted`);
@@ -103,38 +100,28 @@ export function signatureHash(signature: Uint8Array): number {
   return parsed.signature.hash;
 }
 
-const CURVES: Readonly<Record<number, { readonly crv: string; readonly bits: number }>> = {
-  3: { crv: 'P-256', bits: 256 },
-  4: { crv: 'P-384', bits: 384 },
-  5: { crv: 'P-521', bits: 521 },
-};
+const CURVES: Readonly<Record<number, Curve>> = { 3: 'P-256', 4: 'P-384', 5: 'P-521' };
 
-/** The key of a TPMT_PUBLIC as node:crypto uses it. Throws QuoteError. */
-export const publicKey = remembered((publicArea) => {
+/** The key of a TPMT_PUBLIC. Throws QuoteError. */
+export const publicKey = remembered((publicArea): PublicKey => {
   const area = attempt('not a TPMT_PUBLIC', () => decode(TPMT_PUBLIC, publicArea));
-  const url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url');
+  const url = toBase64Url;
   if (area.type === TPM_ALG.RSA) {
-    const exponent = Buffer.alloc(4);
-    exponent.writeUInt32BE(area.parameters.exponent || 65537);
-    return createPublicKey({ format: 'jwk', key: { kty: 'RSA', n: url(area.unique), e: url(exponent) } });
+    const exponent = new Uint8Array(4);
+    new DataView(exponent.buffer).setUint32(0, area.parameters.exponent || 65537);
+    return attempt('not numbers of an RSA key', () =>
+      verification().importJwk({ kty: 'RSA', n: url(area.unique), e: url(exponent) }),
+    );
   }
   if (area.type === TPM_ALG.ECC) {
-    const curve = CURVES[area.parameters.curveID];
-    if (curve === undefined) throw new QuoteError('a curve that is not P-256, P-384 or P-521');
-    const size = Math.ceil(curve.bits / 8);
-    const x = url(leftPad(area.unique.x, size));
-    const y = url(leftPad(area.unique.y, size));
-    return attempt('the point is not on the curve', () =>
-      createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: curve.crv, x, y } }),
-    );
+    const crv = CURVES[area.parameters.curveID];
+    if (crv === undefined) throw new QuoteError('a curve that is not P-256, P-384 or P-521');
+    const x = url(leftPad(area.unique.x, CURVE_SIZES[crv]));
+    const y = url(leftPad(area.unique.y, CURVE_SIZES[crv]));
+    return attempt('the point is not on the curve', () => verification().importJwk({ kty: 'EC', crv, x, y }));
   }
   throw new QuoteError('the key is neither RSA nor ECC');
 });
-
-function ecBits(key: KeyObject): number {
-  const name = key.asymmetricKeyDetails?.namedCurve;
-  return name === 'secp521r1' ? 521 : name === 'secp384r1' ? 384 : 256;
-}
 
 function leftPad(bytes: Uint8Array, size: number): Uint8Array {
   if (bytes.length > size) throw new QuoteError(`a number of ${bytes.length} bytes where ${size} are the most`);

@@ -2,9 +2,10 @@
  * Concise reference integrity manifests, unsigned and signed: what a manufacturer says its devices should measure.
  * draft-ietf-rats-corim-08, section 4.
  */
-import { type KeyObject, verify } from 'node:crypto';
 import { Tag } from 'cbor-x';
-import { encodeCbor } from '../cbor.ts';
+import { CoseError } from '../cose/object.ts';
+import { readForeignSign1, verifyForeignSign1 } from '../cose/sign1.ts';
+import type { PublicKey } from '../crypto/port.ts';
 import { asArray, asMap, asTagged, asText, bad, type Comid, CorimError, identifier, readComid } from './comid.ts';
 import { checkProfile } from './profiles.ts';
 import { readCbor } from './read-cbor.ts';
@@ -13,16 +14,8 @@ const TAG_CORIM = 501;
 const TAG_COMID = 506;
 const TAG_COSWID = 505;
 const TAG_COTL = 508;
-const TAG_SIGN1 = 18;
 const CONTENT_TYPES = new Set(['application/rim+cbor', 'application/corim-unsigned+cbor']);
-const HEADER = { algorithm: 1, contentType: 3, meta: 8 } as const;
-/** COSE algorithms to node:crypto's names. RFC 9053, section 2. */
-const ALGORITHMS: Readonly<Record<number, string | null>> = {
-  [-7]: 'sha256',
-  [-35]: 'sha384',
-  [-36]: 'sha512',
-  [-8]: null,
-};
+const HEADER = { contentType: 3, meta: 8 } as const;
 
 export interface Validity {
   readonly notBefore?: Date;
@@ -76,18 +69,13 @@ export function parseCorim(bytes: Uint8Array, { profiles }: CorimOptions = {}): 
 }
 
 /** Verify and read a signed CoRIM. `now` is compared with both validities. Throws CorimError. */
-export function verifyCorim(bytes: Uint8Array, key: KeyObject, now: Date, options: CorimOptions = {}): SignedCorim {
-  const { protectedHeader, payload, signature, algorithm, signed } = openSigned(bytes, options);
-  const hash = ALGORITHMS[algorithm];
-  if (hash === undefined) throw new CorimError('corim-signature', `algorithm ${algorithm} is not accepted`);
-  const input = encodeCbor(['Signature1', protectedHeader, new Uint8Array(), payload]);
-  let good = false;
+export function verifyCorim(bytes: Uint8Array, key: PublicKey, now: Date, options: CorimOptions = {}): SignedCorim {
+  const { object, signed } = openSigned(bytes, options);
   try {
-    good = verify(hash, input, { key, dsaEncoding: 'ieee-p1363' }, signature);
+    verifyForeignSign1(object, key);
   } catch (cause) {
-    throw new CorimError('corim-signature', 'the key cannot have made this signature', cause);
+    throw new CorimError('corim-signature', cause instanceof Error ? cause.message : 'does not verify', cause);
   }
-  if (!good) throw new CorimError('corim-signature', 'the signature does not verify');
   for (const validity of [signed.validity, signed.corim.validity]) checkValidity(validity, now);
   return signed;
 }
@@ -97,15 +85,9 @@ export const inspectSignedCorim = (bytes: Uint8Array, options: CorimOptions = {}
   openSigned(bytes, options).signed;
 
 function openSigned(bytes: Uint8Array, options: CorimOptions) {
-  const item = decoded(bytes);
-  if (!(item instanceof Tag) || item.tag !== TAG_SIGN1) throw bad('not a COSE_Sign1');
-  const [protectedHeader, , payload, signature] = asArray(item.value, 'a COSE_Sign1', 4);
-  if (!(protectedHeader instanceof Uint8Array && payload instanceof Uint8Array && signature instanceof Uint8Array)) {
-    throw bad('a COSE_Sign1 without its parts');
-  }
-  const headers = asMap(decoded(protectedHeader), 'protected headers');
-  const algorithm = headers.get(HEADER.algorithm);
-  if (typeof algorithm !== 'number') throw new CorimError('corim-signature', 'no algorithm in the protected header');
+  const object = opened(bytes);
+  const { headers, payload } = object;
+  if (payload === undefined) throw bad('a COSE_Sign1 without its payload');
   if (!CONTENT_TYPES.has(String(headers.get(HEADER.contentType)))) throw bad('another content type than a CoRIM has');
   const meta = headers.get(HEADER.meta);
   if (!(meta instanceof Uint8Array)) throw bad('no corim-meta');
@@ -115,7 +97,16 @@ function openSigned(bytes: Uint8Array, options: CorimOptions) {
     signer: asText(asMap(metaMap.get(0), 'signer').get(0), 'signer'),
     validity: metaMap.has(1) ? readValidity(metaMap.get(1)) : undefined,
   };
-  return { protectedHeader, payload, signature, algorithm, signed };
+  return { object, signed };
+}
+
+function opened(bytes: Uint8Array) {
+  try {
+    return readForeignSign1(bytes, [HEADER.meta]);
+  } catch (cause) {
+    if (cause instanceof CoseError) throw new CorimError('corim-structure', cause.message, cause);
+    throw cause;
+  }
 }
 
 function readTag(value: unknown): { tag: number; content: Uint8Array } {
@@ -143,7 +134,8 @@ function asDate(value: unknown): Date {
   throw bad('a time that is none');
 }
 
-function checkValidity(validity: Validity | undefined, now: Date): void {
+/** Throws CorimError `corim-validity` outside of it. */
+export function checkValidity(validity: Validity | undefined, now: Date): void {
   const early = validity?.notBefore !== undefined && now < validity.notBefore;
   const late = validity !== undefined && now > validity.notAfter;
   if (early || late) throw new CorimError('corim-validity', early ? 'not valid yet' : 'no longer valid');

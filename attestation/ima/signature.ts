@@ -2,9 +2,10 @@
  * Signatures of files in IMA's list: security.ima in its second and third version (struct signature_v2_hdr of
  * security/integrity/integrity.h), by keys that the appraiser names. Keyrings of the attester are not asked.
  */
-import { constants, type KeyObject, publicDecrypt, verify, X509Certificate } from 'node:crypto';
-import { concatBytes, sameBytes, toHex } from '../bytes.ts';
-import { hashByName, SHA1 } from '../hash.ts';
+import { concatBytes, toHex } from '../bytes.ts';
+import { CURVE_SIZES, curveOf, type HashName, type PublicKey, verification } from '../crypto/port.ts';
+import { hashByName } from '../hash.ts';
+import { keyIdentifiers, publicKeyOf, readCertificate } from '../x509/certificate.ts';
 import type { ImaFields } from './list.ts';
 
 /** enum evm_ima_xattr_type */
@@ -14,19 +15,11 @@ const VERSION_2 = 2;
 const VERSION_3 = 3;
 const HEADER_SIZE = 9;
 /** enum hash_algo of the kernel, include/uapi/linux/hash_info.h. */
-const KERNEL_HASHES: Readonly<Record<number, string>> = { 2: 'sha1', 4: 'sha256', 5: 'sha384', 6: 'sha512' };
-/** DER of DigestInfo up to the digest. RFC 8017, section 9.2, note 1. */
-const DIGEST_INFO: Readonly<Record<string, string>> = {
-  sha1: '3021300906052b0e03021a05000414',
-  sha256: '3031300d060960864801650304020105000420',
-  sha384: '3041300d060960864801650304020205000430',
-  sha512: '3051300d060960864801650304020305000440',
-};
-
+const KERNEL_HASHES: Readonly<Record<number, HashName>> = { 2: 'sha1', 4: 'sha256', 5: 'sha384', 6: 'sha512' };
 export interface ImaSignature {
   /** `digest` is of the file, `verity` of its fs-verity descriptor. */
   readonly kind: 'digest' | 'verity';
-  readonly algorithm: string;
+  readonly algorithm: HashName;
   /** Last four bytes of the signer's subject key identifier, hexadecimal. */
   readonly keyId: string;
   readonly signature: Uint8Array;
@@ -51,13 +44,14 @@ export function parseImaSignature(xattr: Uint8Array): ImaSignature | undefined {
 
 /** Keys that may sign files, by key identifier. */
 export class ImaKeys {
-  readonly #keys = new Map<string, KeyObject>();
+  readonly #keys = new Map<string, PublicKey>();
 
-  /** `certificates`: X.509 in DER. Throws what node:crypto throws for bytes that are none. */
+  /** `certificates`: X.509 in DER. Throws CertificateError. */
   constructor(certificates: readonly Uint8Array[]) {
     for (const der of certificates) {
-      const { publicKey } = new X509Certificate(der);
-      this.#keys.set(keyIdOf(publicKey), publicKey);
+      const certificate = readCertificate(der);
+      const key = publicKeyOf(certificate);
+      for (const identifier of keyIdentifiers(certificate)) this.#keys.set(toHex(identifier.subarray(-4)), key);
     }
   }
 
@@ -80,36 +74,35 @@ function signedDigest(fields: ImaFields, { kind, algorithm }: ImaSignature): Uin
   return hashByName(algorithm)?.digest(concatBytes(Uint8Array.of(VERITY_DIGSIG, hashNumber), fields.digest));
 }
 
-function verifiesDigest(key: KeyObject, { algorithm, signature }: ImaSignature, digest: Uint8Array): boolean {
-  try {
-    if (key.asymmetricKeyType === 'rsa') {
-      const expected = concatBytes(Buffer.from(DIGEST_INFO[algorithm] ?? '', 'hex'), digest);
-      return sameBytes(publicDecrypt({ key, padding: constants.RSA_PKCS1_PADDING }, signature), expected);
+function verifiesDigest(key: PublicKey, { algorithm, signature }: ImaSignature, digest: Uint8Array): boolean {
+  const crypto = verification();
+  switch (key.asymmetricKeyType) {
+    case 'rsa':
+      return crypto.verifyDigest({ type: 'rsassa', hash: algorithm }, digest, signature, key);
+    case 'ec': {
+      // The kernel takes ECDSA in DER (ecdsa-x962), as evmctl writes it.
+      const plain = plainSignature(signature, CURVE_SIZES[curveOf(key) ?? 'P-256']);
+      return plain !== undefined && crypto.verifyDigest({ type: 'ecdsa', hash: algorithm }, digest, plain, key);
     }
-    return key.asymmetricKeyType === 'ed25519' && verify(null, digest, key, signature);
-  } catch {
-    // A signature that cannot be opened with the key is not by it.
-    return false;
+    default:
+      return crypto.verify({ type: 'ed25519' }, digest, signature, key);
   }
 }
 
-/** Last four bytes of SHA-1 over the subject public key, which is how keys without an extension are identified. */
-function keyIdOf(key: KeyObject): string {
-  const spki = key.export({ format: 'der', type: 'spki' });
-  return toHex(SHA1.digest(subjectPublicKey(spki)).subarray(-4));
-}
-
-/** The contents of the BIT STRING that ends a SubjectPublicKeyInfo. */
-function subjectPublicKey(spki: Uint8Array): Uint8Array {
-  const skip = (at: number): { start: number; end: number } => {
-    const length = spki[at + 1] ?? 0;
-    if (length < 0x80) return { start: at + 2, end: at + 2 + length };
-    let size = 0;
-    for (let i = 0; i < (length & 0x7f); i++) size = size * 256 + (spki[at + 2 + i] ?? 0);
-    return { start: at + 2 + (length & 0x7f), end: at + 2 + (length & 0x7f) + size };
-  };
-  const outer = skip(0);
-  const algorithm = skip(outer.start);
-  const bits = skip(algorithm.end);
-  return spki.subarray(bits.start + 1, bits.end);
+/** ECDSA-Sig-Value in DER (RFC 3279, section 2.2.3) as r || s; undefined for what is none. */
+function plainSignature(der: Uint8Array, size: number): Uint8Array | undefined {
+  // Only P-521 needs a length of two octets.
+  const start = der[1] === 0x81 ? 3 : 2;
+  if (der[0] !== 0x30 || der[start - 1] !== der.length - start) return undefined;
+  const plain = new Uint8Array(2 * size);
+  let at = start;
+  for (const end of [size, 2 * size]) {
+    const length = der[at + 1] ?? 0;
+    const number = der.subarray(at + 2, at + 2 + length);
+    const bytes = number[0] === 0 ? number.subarray(1) : number;
+    if (der[at] !== 0x02 || number.length !== length || length === 0 || bytes.length > size) return undefined;
+    plain.set(bytes, end - bytes.length);
+    at += 2 + length;
+  }
+  return at === der.length ? plain : undefined;
 }

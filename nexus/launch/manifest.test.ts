@@ -2,7 +2,7 @@ import { createHash, generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeCbor } from '../../attestation/cbor.ts';
-import { coseKeyDigest, signSign1EmbeddingKey } from '../../attestation/cose.ts';
+import { coseKeyDigest, signSign1EmbeddingKey } from '../../attestation/cose/index.ts';
 import { checkAgainstManifest, ManifestError, parseManifest, signManifest } from './manifest.ts';
 
 const MIB = 2 ** 20;

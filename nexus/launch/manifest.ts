@@ -3,7 +3,7 @@ import { createHash, type KeyObject } from 'node:crypto';
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { decodeCbor, encodeCbor } from '../../attestation/cbor.ts';
-import { coseKeyDigest, signSign1EmbeddingKey, verifySign1WithEmbeddedKey } from '../../attestation/cose.ts';
+import { coseKeyDigest, signSign1EmbeddingKey, verifySign1WithEmbeddedKey } from '../../attestation/cose/index.ts';
 
 const VERSION = 1;
 const MAX_MANIFEST = 16 * 1024;

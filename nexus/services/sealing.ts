@@ -1,7 +1,13 @@
 /** Sealed blobs: docs/sealed-blob.md. What a blob opens to is decided by which key can be derived for the caller. */
 
 import type { CborValue } from '../../attestation/cbor.ts';
-import { CoseError, decryptEncrypt0, encrypt0Headers, encryptEncrypt0, type Headers } from '../../attestation/cose.ts';
+import {
+  CoseError,
+  decryptEncrypt0,
+  encrypt0Headers,
+  encryptEncrypt0,
+  type Headers,
+} from '../../attestation/cose/index.ts';
 import { SERVICE_ERROR } from './abi.ts';
 import type { NexusKeys, SealSelector } from './keys.ts';
 import { ServiceError } from './requests.ts';

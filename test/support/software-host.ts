@@ -1,8 +1,8 @@
 /** A nexus host in software: real evidence, made with plain keys, for tests and benchmarks of the service. */
 import { createHash, generateKeyPairSync, KeyObject, sign } from 'node:crypto';
 import { QUOTED_PCRS } from '../../attestation/appraise.ts';
-import { encodeCoseKey } from '../../attestation/cose.ts';
-import { signEat } from '../../attestation/eat.ts';
+import { encodeCoseKey } from '../../attestation/cose/index.ts';
+import { signEat } from '../../attestation/eat-sign.ts';
 import { EVENT, EventLogWriter, parseEventLog } from '../../attestation/eventlog/format.ts';
 import { appendLabelled, HOST_EVENT } from '../../attestation/eventlog/host-log.ts';
 import { replayLog } from '../../attestation/eventlog/replay.ts';
