@@ -20,6 +20,9 @@ export const KVM = {
   GET_SREGS: 0x8138ae83,
   SET_SREGS: 0x4138ae84,
   SET_CPUID2: 0x4008ae90,
+  TRANSLATE: 0xc018ae85,
+  GET_FPU: 0x81a0ae8c,
+  SET_FPU: 0x41a0ae8d,
   GET_VCPU_EVENTS: 0x8040ae9f,
   SET_VCPU_EVENTS: 0x4040aea0,
 } as const;
@@ -88,6 +91,10 @@ export const REGS_SIZE = 144;
 export const REGS_RIP_AT = 128;
 export const SREGS_SIZE = 312;
 export const VCPU_EVENTS_SIZE = 64;
+export const TRANSLATION_SIZE = 24;
+export const FPU_SIZE = 416;
+/** Offset of MXCSR in struct kvm_fpu. */
+export const FPU_MXCSR_AT = 408;
 
 /** struct kvm_regs of the entry state. */
 export function entryRegisters(entry: {

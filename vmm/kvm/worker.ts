@@ -205,7 +205,7 @@ function serveExit(): void {
       crash(`the processor refused the guest state (0x${run.getBigUint64(RUN.DETAIL, true).toString(16)})`);
       return;
     case EXIT.INTERNAL_ERROR:
-      if (!assistEmulator(libc, config.vcpuFd, failedInstruction())) crash(describeInternalError());
+      if (!assistEmulator(libc, config.vcpuFd, ram, failedInstruction())) crash(describeInternalError());
       return;
     case EXIT.SYSTEM_EVENT:
       stop(run.getUint32(RUN.DETAIL, true) === 2 ? 'reset' : 'halt');
