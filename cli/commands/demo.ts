@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import type { EngineChoice } from '../../vmm/index.ts';
 import { type DemoProgress, runDemo } from '../demo/demo.ts';
 import { reportText } from '../demo/report.ts';
 import { EXIT } from '../errors.ts';
@@ -10,6 +11,7 @@ import { conclude, examples, withJson } from '../output.ts';
 
 interface Options {
   readonly json?: boolean;
+  readonly engine: EngineChoice;
   readonly keep?: string;
   readonly verbose?: boolean;
 }
@@ -17,6 +19,11 @@ interface Options {
 export function demoCommand(): Command {
   return withJson(new Command('demo').description('boot, attest, seal, restart, and refuse tampering'))
     .addOption(new Option('--keep <dir>', 'keep the state in this directory; run again on it to continue'))
+    .addOption(
+      new Option('--engine <name>', 'what runs the partitions; v86 runs anywhere')
+        .choices(['auto', 'v86', 'kvm'])
+        .default('v86'),
+    )
     .addOption(new Option('--verbose', 'show what happens inside each stage'))
     .addHelpText(
       'after',
@@ -41,7 +48,7 @@ async function demo(options: Options) {
   process.once('SIGINT', interrupted);
   process.once('SIGTERM', interrupted);
   try {
-    const report = await runDemo(directory, progressOn(process.stderr, options.verbose ?? false));
+    const report = await runDemo(directory, options.engine, progressOn(process.stderr, options.verbose ?? false));
     return { json: report, text: reportText(report), exitCode: report.ok ? EXIT.OK : EXIT.REFUSED };
   } finally {
     process.off('SIGINT', interrupted);

@@ -29,10 +29,14 @@ export interface DemoProgress {
 type StageResult = Pick<Stage, 'summary' | 'evidence' | 'refusals'>;
 
 /** Run all stages in `directory`, which is the platform's and the verifier's state. Later stages need earlier ones. */
-export async function runDemo(directory: string, progress: DemoProgress): Promise<DemoReport> {
+export async function runDemo(
+  directory: string,
+  engine: HostConfig['engine'],
+  progress: DemoProgress,
+): Promise<DemoReport> {
   const started = performance.now();
   const workspace = await prepareWorkspace(directory);
-  const demo = new Demo(workspace, directory, progress);
+  const demo = new Demo(workspace, directory, engine, progress);
   const stages: Stage[] = [];
   try {
     for (const [name, body] of demo.stages()) {
@@ -67,6 +71,7 @@ async function runStage(name: string, body: () => Promise<StageResult>, progress
 class Demo {
   private readonly workspace: Workspace;
   private readonly directory: string;
+  private readonly engine: HostConfig['engine'];
   private readonly progress: DemoProgress;
   private readonly hosts = new Set<HostClient>();
   private verifier: Verifier | undefined;
@@ -77,9 +82,10 @@ class Demo {
   /** From the attestation stage: the evidence that was accepted, to be replayed. */
   private accepted: Uint8Array = new Uint8Array();
 
-  constructor(workspace: Workspace, directory: string, progress: DemoProgress) {
+  constructor(workspace: Workspace, directory: string, engine: HostConfig['engine'], progress: DemoProgress) {
     this.workspace = workspace;
     this.directory = directory;
+    this.engine = engine;
     this.progress = progress;
   }
 
@@ -341,7 +347,7 @@ class Demo {
     const config: HostConfig = {
       stateDirectory: this.workspace.stateDirectory,
       tpm: 'embedded',
-      engine: 'v86',
+      engine: this.engine,
       partitions,
       channels: [],
       ...more,

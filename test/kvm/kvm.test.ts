@@ -1,4 +1,5 @@
 /** The KVM engine: the same contract as every engine, and what only hardware brings. Run by `npm run test:kvm`. */
+import { Tpm } from 'nexus-tcb/tpm';
 import {
   createKvmEngine,
   type Engine,
@@ -56,37 +57,34 @@ describe.skipIf(skip !== undefined)(`KVM${skip ? ` (skipped: ${skip})` : ''}`, (
       await probe.vm.stop();
     });
 
-    it('a guest drives its TPM over CRB: locality, command, response', async () => {
-      const response = Uint8Array.of(0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0);
-      const commands: Uint8Array[] = [];
-      const tpm = {
-        established: false,
-        powerOn() {},
-        powerOff() {},
-        hashStart() {},
-        hashData() {},
-        hashEnd() {},
-        cancel() {},
-        resetEstablished: () => false,
-        close: async () => {},
-        execute: async (command: Uint8Array) => {
-          commands.push(command);
-          return response;
-        },
-      };
+    it('a guest drives its TPM over CRB: locality, start-up, random bytes', async () => {
+      const tpm = await Tpm.create({});
+      tpm.powerOn();
       const probe = await Probe.launch(engine, 'crb', { devices: [tpmDevice('crb', tpm)] });
+      const command = async (...bytes: number[]) => {
+        await probe.step('write', TPM_BASE + REG.CTRL_REQ, CTRL_REQ.COMMAND_READY);
+        const words = new Uint32Array(
+          Uint8Array.from({ length: (bytes.length + 3) & ~3 }, (_, i) => bytes[i] ?? 0).buffer,
+        );
+        for (const [i, word] of words.entries()) await probe.step('write', TPM_BASE + REG.DATA_BUFFER + 4 * i, word);
+        await probe.step('write', TPM_BASE + REG.CTRL_START, 1);
+        while ((await probe.step('read', TPM_BASE + REG.CTRL_START)) !== 0);
+        const response: number[] = [];
+        const size = await probe.step('read8', TPM_BASE + REG.DATA_BUFFER + 5);
+        for (let at = 0; at < size; at++) response.push(await probe.step('read8', TPM_BASE + REG.DATA_BUFFER + at));
+        await probe.step('write', TPM_BASE + REG.CTRL_REQ, CTRL_REQ.GO_IDLE);
+        return response;
+      };
       await probe.step('write', TPM_BASE + REG.LOC_CTRL, LOC_CTRL.REQUEST);
-      await probe.step('write', TPM_BASE + REG.CTRL_REQ, CTRL_REQ.COMMAND_READY);
-      // TPM2_Startup(CLEAR), twelve bytes, as three little-endian words.
-      for (const [i, word] of [0x00000180, 0x00000c00, 0x00004401].entries()) {
-        await probe.step('write', TPM_BASE + REG.DATA_BUFFER + 4 * i, word);
-      }
-      await probe.step('write', TPM_BASE + REG.CTRL_START, 1);
-      while ((await probe.step('read', TPM_BASE + REG.CTRL_START)) !== 0);
-      expect(await probe.step('read', TPM_BASE + REG.DATA_BUFFER)).toBe(0x00000180);
-      expect(await probe.step('read8', TPM_BASE + REG.DATA_BUFFER + 5)).toBe(10);
-      expect(commands).toHaveLength(1);
+      const success = (size: number) => [0x80, 1, 0, 0, 0, size, 0, 0, 0, 0];
+      expect(await command(0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0)).toEqual(success(10)); // TPM2_Startup(CLEAR)
+      const getRandom = [0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 16];
+      const [first, second] = [await command(...getRandom), await command(...getRandom)];
+      expect(first.slice(0, 12)).toEqual([...success(28), 0, 16]);
+      expect(second.slice(0, 12)).toEqual([...success(28), 0, 16]);
+      expect(first.slice(12)).not.toEqual(second.slice(12));
       await probe.vm.stop();
+      await tpm.close();
     });
 
     it('a spinning guest is paused and stopped within a tenth of a second', async () => {

@@ -1,6 +1,7 @@
-/** What v86 is held to in test/partitions.test.ts and test/isolation.test.ts, on hardware. */
+/** What v86 is held to in test/{partitions,isolation,demo}.test.ts, on hardware. */
 import { createKvmEngine, probeKvm } from 'nexus-tcb/vmm';
-import { describe } from 'vitest';
+import { describe, it } from 'vitest';
+import { demoOn } from '../support/demo.ts';
 import { isolationContract } from '../support/isolation-contract.ts';
 import { partitionContract } from '../support/partition-contract.ts';
 
@@ -10,4 +11,6 @@ const skip = process.env.NEXUS_TEST_KVM !== '1' ? 'run by npm run test:kvm' : re
 describe.skipIf(skip !== undefined)(`KVM${skip ? ` (skipped: ${skip})` : ''}`, () => {
   describe('partitions', () => partitionContract(createKvmEngine));
   describe('isolation', () => isolationContract(createKvmEngine));
+  it('a trusted partition reports, is released its secret, seals and unseals; tampering is refused', () =>
+    demoOn('kvm'));
 });
