@@ -439,7 +439,7 @@ export const PolicyAuthorizeNV = command(
       if (!equal(nvIndex.data.subarray(2, 2 + size), session.policy.digest)) throw new TpmError(TPM_RC.VALUE);
     }
     session.policy.digest = zeroDigest(session);
-    policyUpdate(tpm, session, TPM_CC.PolicyAuthorizeNV, nvIndex.name, new Uint8Array(0));
+    extendPolicy(tpm, session, u32be(TPM_CC.PolicyAuthorizeNV), nvIndex.name);
   },
 );
 

@@ -39,3 +39,6 @@ same() { cmp -s "$1" "$2" && echo "same" || echo "DIFFERENT $1 $2"; }
 
 # size FILE
 size() { echo "$1: $(wc -c <"$1") bytes"; }
+
+# hex FILE: its bytes.
+hex() { echo "$1 $(od -An -tx1 -v <"$1" | tr -d ' \n')"; }
