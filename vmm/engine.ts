@@ -47,7 +47,7 @@ export interface VmSpec {
   /** Disk and CD images, copied into the partition. v86 only. */
   readonly hda?: Uint8Array;
   readonly cdrom?: Uint8Array;
-  /** Devices that run beside the processor in the partition's Worker. v86 only. */
+  /** Devices that run beside the processor in the partition's Worker. */
   readonly devices?: readonly DeviceSpec[];
   /** Continue from here instead of `segments` and `entry`. Memory size and devices must be those of the snapshot. */
   readonly snapshot?: VmSnapshot;

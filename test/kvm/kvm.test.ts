@@ -20,8 +20,22 @@ import { Probe } from '../support/probe.ts';
 const report = await probeKvm();
 const skip = process.env.NEXUS_TEST_KVM !== '1' ? 'run by npm run test:kvm' : report.usable ? undefined : report.reason;
 
+/** One TPM command over CRB, by the guest, from locality 0. */
+async function tpmCommand(probe: Probe, ...bytes: number[]): Promise<number[]> {
+  await probe.step('write', TPM_BASE + REG.CTRL_REQ, CTRL_REQ.COMMAND_READY);
+  const words = new Uint32Array(Uint8Array.from({ length: (bytes.length + 3) & ~3 }, (_, i) => bytes[i] ?? 0).buffer);
+  for (const [i, word] of words.entries()) await probe.step('write', TPM_BASE + REG.DATA_BUFFER + 4 * i, word);
+  await probe.step('write', TPM_BASE + REG.CTRL_START, 1);
+  while ((await probe.step('read', TPM_BASE + REG.CTRL_START)) !== 0);
+  const response: number[] = [];
+  const size = await probe.step('read8', TPM_BASE + REG.DATA_BUFFER + 5);
+  for (let at = 0; at < size; at++) response.push(await probe.step('read8', TPM_BASE + REG.DATA_BUFFER + at));
+  await probe.step('write', TPM_BASE + REG.CTRL_REQ, CTRL_REQ.GO_IDLE);
+  return response;
+}
+
 describe.skipIf(skip !== undefined)(`KVM${skip ? ` (skipped: ${skip})` : ''}`, () => {
-  engineContract(createKvmEngine, { snapshots: false });
+  engineContract(createKvmEngine, { snapshots: true });
 
   it("auto takes the engine that is listed first, and KVM only at a processor's speed", async () => {
     const [first] = await probeEngines();
@@ -57,33 +71,33 @@ describe.skipIf(skip !== undefined)(`KVM${skip ? ` (skipped: ${skip})` : ''}`, (
       await probe.vm.stop();
     });
 
-    it('a guest drives its TPM over CRB: locality, start-up, random bytes', async () => {
+    it('a guest drives its TPM over CRB: locality, start-up, random bytes, also after a snapshot', async () => {
       const tpm = await Tpm.create({});
       tpm.powerOn();
-      const probe = await Probe.launch(engine, 'crb', { devices: [tpmDevice('crb', tpm)] });
-      const command = async (...bytes: number[]) => {
-        await probe.step('write', TPM_BASE + REG.CTRL_REQ, CTRL_REQ.COMMAND_READY);
-        const words = new Uint32Array(
-          Uint8Array.from({ length: (bytes.length + 3) & ~3 }, (_, i) => bytes[i] ?? 0).buffer,
-        );
-        for (const [i, word] of words.entries()) await probe.step('write', TPM_BASE + REG.DATA_BUFFER + 4 * i, word);
-        await probe.step('write', TPM_BASE + REG.CTRL_START, 1);
-        while ((await probe.step('read', TPM_BASE + REG.CTRL_START)) !== 0);
-        const response: number[] = [];
-        const size = await probe.step('read8', TPM_BASE + REG.DATA_BUFFER + 5);
-        for (let at = 0; at < size; at++) response.push(await probe.step('read8', TPM_BASE + REG.DATA_BUFFER + at));
-        await probe.step('write', TPM_BASE + REG.CTRL_REQ, CTRL_REQ.GO_IDLE);
-        return response;
-      };
+      const machine = { acpi: true, devices: [tpmDevice('crb', tpm)] }; // with interrupt controllers and timer
+      const probe = await Probe.launch(engine, 'crb', machine);
       await probe.step('write', TPM_BASE + REG.LOC_CTRL, LOC_CTRL.REQUEST);
       const success = (size: number) => [0x80, 1, 0, 0, 0, size, 0, 0, 0, 0];
-      expect(await command(0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0)).toEqual(success(10)); // TPM2_Startup(CLEAR)
+      expect(await tpmCommand(probe, 0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0)).toEqual(success(10)); // TPM2_Startup
       const getRandom = [0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 16];
-      const [first, second] = [await command(...getRandom), await command(...getRandom)];
+      const [first, second] = [await tpmCommand(probe, ...getRandom), await tpmCommand(probe, ...getRandom)];
       expect(first.slice(0, 12)).toEqual([...success(28), 0, 16]);
       expect(second.slice(0, 12)).toEqual([...success(28), 0, 16]);
       expect(first.slice(12)).not.toEqual(second.slice(12));
+
+      const page = await probe.step('counter'); // anything that the guest answers: it waits for its next step then
+      await probe.vm.pause();
+      const snapshot = await probe.vm.save();
+      const cut = { ...snapshot, machine: snapshot.machine.subarray(0, snapshot.machine.length - 1) };
       await probe.vm.stop();
+      const continued = { ...machine, segments: [], entry: undefined };
+      await expect(Probe.launch(engine, 'cut', { ...continued, snapshot: cut })).rejects.toThrow(/truncated/);
+      const other = { ...continued, acpi: false, snapshot };
+      await expect(Probe.launch(engine, 'other', other)).rejects.toThrow(/not of a machine like this/);
+      const restored = await Probe.launch(engine, 'continued', { ...continued, snapshot });
+      expect(await restored.step('counter')).toBe(page);
+      expect((await tpmCommand(restored, ...getRandom)).slice(0, 12)).toEqual([...success(28), 0, 16]);
+      await restored.vm.stop();
       await tpm.close();
     });
 

@@ -13,6 +13,14 @@ export const CONTROL = {
 /** Console bytes in flight before the guest must wait, so that a talkative guest cannot fill the host's memory. */
 export const CONSOLE_WINDOW = 64 * 1024;
 
+/** The part of a machine that its Worker holds. */
+export interface BoardState {
+  /** ARG0..ARG5 of the hypercall port and its last result, then the serial port (`Uart.save`). */
+  readonly board: Uint8Array;
+  /** Device name -> what its `save` gave. */
+  readonly devices: Readonly<Record<string, Uint8Array>>;
+}
+
 export interface WorkerConfig {
   readonly vmFd: number;
   readonly vcpuFd: number;
@@ -22,12 +30,15 @@ export interface WorkerConfig {
   /** Interrupt controllers and timer are in the kernel. */
   readonly irqchip: boolean;
   readonly control: SharedArrayBuffer;
+  /** What this Worker itself held when the partition was saved. */
+  readonly saved?: BoardState;
   readonly devices: readonly { readonly name: string; readonly module: string; readonly config?: unknown }[];
 }
 
 export type HostMessage =
   | { readonly kind: 'run' }
   | { readonly kind: 'pause'; readonly id: number }
+  | { readonly kind: 'save'; readonly id: number }
   | { readonly kind: 'end' }
   | { readonly kind: 'reply'; readonly result: number; readonly output?: Uint8Array }
   | { readonly kind: 'input'; readonly bytes: Uint8Array }
@@ -39,5 +50,8 @@ export type WorkerMessage =
   | { readonly kind: 'console'; readonly bytes: Uint8Array }
   | { readonly kind: 'device'; readonly name: string; readonly message: unknown }
   | { readonly kind: 'paused'; readonly id: number }
+  | { readonly kind: 'saved'; readonly id: number; readonly state: BoardState }
+  /** A device is in the middle of something: ask again. */
+  | { readonly kind: 'busy'; readonly id: number; readonly reason: string }
   | { readonly kind: 'stopped'; readonly by: VmStop }
   | { readonly kind: 'crashed'; readonly reason: string };

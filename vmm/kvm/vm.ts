@@ -24,8 +24,10 @@ import {
   TSS_ADDRESS,
 } from './abi.ts';
 import { type Libc, SIGUSR2 } from './libc.ts';
+import { type KvmMachine, restoreMachineState, saveMachineState } from './machine-state.ts';
 import { type KvmPool, MappedMemory } from './memory.ts';
-import { CONTROL, type HostMessage, type WorkerConfig, type WorkerMessage } from './protocol.ts';
+import { type BoardState, CONTROL, type HostMessage, type WorkerConfig, type WorkerMessage } from './protocol.ts';
+import { joinMachine, splitSnapshot } from './snapshot.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const MEMORY_MAX = 2048 * MEBIBYTE;
@@ -50,7 +52,8 @@ export class KvmVm implements Vm {
   readonly #run: { readonly address: bigint; readonly length: number; readonly bytes: Uint8Array };
   readonly #control = new Int32Array(new SharedArrayBuffer(CONTROL.WORDS * 4));
   readonly #worker: Worker;
-  readonly #pauses = new Map<number, { resolve(): void; reject(error: EngineError): void }>();
+  readonly #requests = new Map<number, { resolve(state?: BoardState): void; reject(error: EngineError): void }>();
+  readonly #machine: KvmMachine;
   #ready: (() => void) | undefined;
   #tid = 0;
   #nextId = 1;
@@ -83,6 +86,7 @@ export class KvmVm implements Vm {
       if (result >= 0) return result;
       throw this.#error('ENGINE_FAILED', `${what} failed with errno ${libc.errno()}`);
     };
+    const saved = spec.snapshot && splitSnapshot(spec, spec.snapshot);
     this.#vmFd = need('creating the machine', libc.ioctl(kvm, KVM.CREATE_VM, 0));
     const irqchip = spec.acpi === true;
     need('KVM_SET_TSS_ADDR', libc.ioctl(this.#vmFd, KVM.SET_TSS_ADDR, TSS_ADDRESS));
@@ -95,7 +99,8 @@ export class KvmVm implements Vm {
       need('KVM_CREATE_PIT2', libc.ioctl(this.#vmFd, KVM.CREATE_PIT2, Uint8Array.of(1, ...new Uint8Array(63))));
     }
     this.#ram = new MappedMemory(libc, `nexus-${spec.name}`, spec.memoryBytes);
-    for (const { gpa, bytes } of spec.segments) this.#ram.bytes.set(bytes, gpa);
+    if (saved) this.#ram.bytes.set(saved.ram);
+    else for (const { gpa, bytes } of spec.segments) this.#ram.bytes.set(bytes, gpa);
     this.#setSlot(RAM_SLOT, 0, 0, spec.memoryBytes, this.#ram.address);
     this.#vcpuFd = need('creating the processor', libc.ioctl(this.#vmFd, KVM.CREATE_VCPU, 0));
     const length = need('KVM_GET_VCPU_MMAP_SIZE', libc.ioctl(kvm, KVM.GET_VCPU_MMAP_SIZE, 0));
@@ -106,7 +111,10 @@ export class KvmVm implements Vm {
     new DataView(cpuid.buffer).setUint32(0, CPUID_ENTRIES, true);
     need('KVM_GET_SUPPORTED_CPUID', libc.ioctl(kvm, KVM.GET_SUPPORTED_CPUID, cpuid));
     need('KVM_SET_CPUID2', libc.ioctl(this.#vcpuFd, KVM.SET_CPUID2, cpuid));
-    if (spec.entry !== undefined) {
+    this.#machine = { kvmFd: kvm, vmFd: this.#vmFd, vcpuFd: this.#vcpuFd, irqchip };
+    if (saved) {
+      restoreMachineState(libc, this.#machine, saved.state);
+    } else if (spec.entry !== undefined) {
       const sregs = new Uint8Array(SREGS_SIZE);
       need('KVM_GET_SREGS', libc.ioctl(this.#vcpuFd, KVM.GET_SREGS, sregs));
       setFlatSegments(sregs);
@@ -120,6 +128,7 @@ export class KvmVm implements Vm {
       run: { address, length },
       ram: { address: this.#ram.address, length: this.#ram.length },
       irqchip,
+      ...(saved && { saved: saved.board }),
       control: this.#control.buffer as SharedArrayBuffer, // made as one above
       devices: (spec.devices ?? []).map(({ name, module, config }) => ({ name, module: module.href, config })),
     };
@@ -145,12 +154,7 @@ export class KvmVm implements Vm {
 
   async pause(): Promise<void> {
     if (this.#exit !== undefined) throw this.#ended();
-    const id = this.#nextId++;
-    await new Promise<void>((resolve, reject) => {
-      this.#pauses.set(id, { resolve, reject });
-      this.#post({ kind: 'pause', id });
-      this.#kickUntil(() => !this.#pauses.has(id));
-    });
+    await this.#request('pause');
   }
 
   async stop(): Promise<void> {
@@ -159,7 +163,12 @@ export class KvmVm implements Vm {
   }
 
   async save(): Promise<VmSnapshot> {
-    throw this.#error('ENGINE_SPEC', 'the kvm engine saves no partitions; run it on v86 to take snapshots');
+    if (this.#exit !== undefined) throw this.#ended();
+    const board = await this.#request('save');
+    if (board === undefined || this.#exit !== undefined) throw this.#ended();
+    const state = saveMachineState(this.#libc, this.#machine);
+    const { memoryBytes } = this.spec;
+    return { engine: 'kvm', memoryBytes, machine: joinMachine(board, state, this.#ram.bytes), devices: board.devices };
   }
 
   input(bytes: Uint8Array): void {
@@ -221,8 +230,13 @@ export class KvmVm implements Vm {
     if (this.#exit !== undefined) return;
     switch (message.kind) {
       case 'paused':
-        this.#pauses.get(message.id)?.resolve();
-        this.#pauses.delete(message.id);
+      case 'saved':
+        this.#requests.get(message.id)?.resolve(message.kind === 'saved' ? message.state : undefined);
+        this.#requests.delete(message.id);
+        return;
+      case 'busy':
+        this.#requests.get(message.id)?.reject(this.#error('ENGINE_BUSY', message.reason));
+        this.#requests.delete(message.id);
         return;
       case 'console':
         this.spec.onConsole(message.bytes);
@@ -263,6 +277,16 @@ export class KvmVm implements Vm {
     }
   }
 
+  /** Ask the Worker, which leaves the guest first. What is saved comes back; a pause has no answer but its end. */
+  #request(kind: 'pause' | 'save'): Promise<BoardState | undefined> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#requests.set(id, { resolve, reject });
+      this.#post({ kind, id });
+      this.#kickUntil(() => !this.#requests.has(id));
+    });
+  }
+
   /** To a Worker that waits. */
   #send(message: HostMessage): void {
     if (this.#workerGone) return;
@@ -301,8 +325,8 @@ export class KvmVm implements Vm {
     if (this.#exit !== undefined) return;
     this.#exit = exit;
     this.#gone = this.#leave().then(() => {
-      for (const pause of this.#pauses.values()) pause.reject(this.#ended());
-      this.#pauses.clear();
+      for (const request of this.#requests.values()) request.reject(this.#ended());
+      this.#requests.clear();
       this.#onEnd(this);
       this.spec.onExit(exit);
       this.#ready?.();
@@ -358,8 +382,8 @@ function checkSpec(spec: VmSpec): void {
       refuse(`a segment of ${bytes.length} bytes at ${gpa} does not fit its ${memoryBytes / MEBIBYTE} MiB of memory`);
     }
   }
-  if (spec.entry === undefined) refuse('the kvm engine starts at an entry state; firmware and snapshots need v86');
-  if (spec.hda || spec.cdrom || spec.firmware || spec.snapshot) {
-    refuse('the kvm engine has no drives, firmware or snapshots; use v86 for those');
+  if (spec.entry === undefined && spec.snapshot === undefined) {
+    refuse('the kvm engine starts at an entry state or a snapshot; firmware needs v86');
   }
+  if (spec.hda || spec.cdrom || spec.firmware) refuse('the kvm engine has no drives or firmware; use v86 for those');
 }

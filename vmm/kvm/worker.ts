@@ -7,13 +7,20 @@ import { Uart } from '../devices/uart/device.ts';
 import { COM1 } from '../devices/uart/registers.ts';
 import type { VmStop } from '../engine.ts';
 import type { V86Cpu } from '../v86/cpu.ts';
-import type { DeviceFactory, DeviceHost } from '../v86/device.ts';
+import type { Device, DeviceFactory, DeviceHost } from '../v86/device.ts';
 import { registerHypercallPort } from '../v86/hypercall-port.ts';
 import { EXIT, IO_OUT, KVM, RUN } from './abi.ts';
 import { assistEmulator } from './assist.ts';
 import { Bus } from './bus.ts';
 import { EAGAIN, EINTR, loadLibc } from './libc.ts';
-import { CONSOLE_WINDOW, CONTROL, type HostMessage, type WorkerConfig, type WorkerMessage } from './protocol.ts';
+import {
+  type BoardState,
+  CONSOLE_WINDOW,
+  CONTROL,
+  type HostMessage,
+  type WorkerConfig,
+  type WorkerMessage,
+} from './protocol.ts';
 
 if (parentPort === null) throw new Error('vmm/kvm/worker must run as a Worker');
 const port = parentPort;
@@ -31,6 +38,9 @@ let paused = true;
 let ended = false;
 let reply: { result: number; output?: Uint8Array } | undefined;
 const deviceInputs = new Map<string, (message: unknown) => void>();
+const devices = new Map<string, Device>();
+/** Requests to save that wait until the guest is outside of its instruction. */
+const saves: number[] = [];
 
 /** Last word of this thread; the host ends it. */
 function finish(message: WorkerMessage): void {
@@ -85,7 +95,7 @@ function writeRam(bytes: Uint8Array, address: number): void {
   ram.set(bytes, address);
 }
 const cpu = { io: bus, mem8: ram, write_blob: writeRam };
-registerHypercallPort(cpu, (call, args, input) => {
+const hypercalls = registerHypercallPort(cpu, (call, args, input) => {
   flushConsole();
   reply = undefined;
   send({ kind: 'hypercall', call, args, input }, input.length > 0 ? [input.buffer] : []);
@@ -102,8 +112,9 @@ for (const { name, module, config: deviceConfig } of config.devices) {
     onMessage: (handler) => void deviceInputs.set(name, handler),
     powerOff: () => stop('halt'),
   };
-  await create(host, deviceConfig);
+  devices.set(name, await create(host, deviceConfig));
 }
+if (config.saved !== undefined) restoreBoard(config.saved);
 
 function receive(message: HostMessage): void {
   switch (message.kind) {
@@ -114,6 +125,9 @@ function receive(message: HostMessage): void {
       paused = true;
       flushConsole();
       send({ kind: 'paused', id: message.id });
+      return;
+    case 'save':
+      saves.push(message.id);
       return;
     case 'end':
       ended = true;
@@ -218,14 +232,50 @@ function serveExit(): void {
   }
 }
 
+function saveBoard(): BoardState {
+  const { buffer, byteOffset, byteLength } = hypercalls.registers;
+  const board = Uint8Array.from(Buffer.concat([new Uint8Array(buffer, byteOffset, byteLength), uart.save()]));
+  const saved: Record<string, Uint8Array> = {};
+  for (const [name, device] of devices) {
+    const state = device.save?.();
+    if (state !== undefined) saved[name] = state;
+  }
+  return { board, devices: saved };
+}
+
+function restoreBoard(state: BoardState): void {
+  const { byteLength } = hypercalls.registers;
+  hypercalls.registers.set(new Int32Array(state.board.slice(0, byteLength).buffer));
+  uart.restore(state.board.subarray(byteLength));
+  for (const [name, device] of devices) {
+    const saved = state.devices[name];
+    if (saved !== undefined) device.restore?.(saved);
+  }
+}
+
+/** An access that was served is complete only when KVM is entered again; it then returns at once (api.rst, KVM_RUN). */
+function save(id: number): void {
+  runBytes[RUN.IMMEDIATE_EXIT] = 1;
+  while (!ended && libc.ioctl(config.vcpuFd, KVM.RUN, 0) === 0) serveExit();
+  flushConsole();
+  if (ended) return;
+  try {
+    send({ kind: 'saved', id, state: saveBoard() });
+  } catch (error) {
+    send({ kind: 'busy', id, reason: error instanceof Error ? error.message : String(error) });
+  }
+}
+
 send({ kind: 'ready', tid: libc.gettid() });
 for (;;) {
   // Lowered before messages are read: one that comes later raises it again, and the run below returns at once.
   runBytes[RUN.IMMEDIATE_EXIT] = 0;
-  waitFor(() => !paused);
+  waitFor(() => !paused || saves.length > 0);
+  for (let id = saves.shift(); id !== undefined && !ended; id = saves.shift()) save(id);
   // Devices settle promises on messages; they get their turn here.
   await null;
   if (ended) break;
+  if (paused) continue;
   if (libc.ioctl(config.vcpuFd, KVM.RUN, 0) === 0) {
     serveExit();
   } else {

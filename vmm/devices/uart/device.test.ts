@@ -62,3 +62,20 @@ it('UART: input beyond its bound is dropped', () => {
   for (let i = 0; i < INPUT_MAX; i++) uart.read(REG.DATA);
   expect(uart.read(REG.LSR) & LSR.DATA_READY).toBe(0);
 });
+
+it('UART: a saved port continues with its registers, its input and its interrupt line', () => {
+  const { uart } = port();
+  uart.write(REG.LCR, LCR_DIVISOR);
+  uart.write(REG.DATA, 0x0c);
+  uart.write(REG.LCR, 3);
+  uart.write(REG.IER, IER.RECEIVED);
+  uart.write(REG.SCR, 0x77);
+  uart.receive(Uint8Array.of(1, 2, 3));
+  const restored = port();
+  restored.uart.restore(uart.save());
+  expect(restored.line).toEqual([true]);
+  expect([restored.uart.read(REG.LCR), restored.uart.read(REG.IER), restored.uart.read(REG.SCR)]).toEqual([3, 1, 0x77]);
+  expect([1, 2, 3].map(() => restored.uart.read(REG.DATA))).toEqual([1, 2, 3]);
+  expect(restored.line).toEqual([true, false]);
+  expect(restored.uart.save()).toHaveLength(uart.save().length - 3);
+});

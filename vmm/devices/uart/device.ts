@@ -1,6 +1,8 @@
 /** A 16550A serial port, as far as consoles need one: no timing, no modem, no line errors. */
 import { FCR_ENABLE, IER, IIR, INPUT_MAX, LCR_DIVISOR, LSR, MCR_LOOPBACK, MSR_CONNECTED, REG } from './registers.ts';
 
+const SAVED_REGISTERS = 7 * 4;
+
 export interface UartHost {
   /** A byte that the guest sent. */
   transmit(byte: number): void;
@@ -22,6 +24,36 @@ export class Uart {
 
   constructor(host: UartHost) {
     this.#host = host;
+  }
+
+  /** Its registers and what was typed and not read: seven little-endian words, then the input. */
+  save(): Uint8Array {
+    const words = Int32Array.of(
+      this.#ier,
+      Number(this.#fifoEnabled),
+      this.#lcr,
+      this.#mcr,
+      this.#scratch,
+      this.#divisor,
+      Number(this.#transmitPending),
+    );
+    return Uint8Array.from([...new Uint8Array(words.buffer), ...this.#input]);
+  }
+
+  /** Take what `save` gave; the interrupt line follows. */
+  restore(state: Uint8Array): void {
+    const [ier = 0, fifo = 0, lcr = 0, mcr = 0, scratch = 0, divisor = 1, transmit = 0] = new Int32Array(
+      state.slice(0, SAVED_REGISTERS).buffer,
+    );
+    this.#ier = ier & 0x0f;
+    this.#fifoEnabled = fifo !== 0;
+    this.#lcr = lcr & 0xff;
+    this.#mcr = mcr & 0x1f;
+    this.#scratch = scratch & 0xff;
+    this.#divisor = divisor & 0xffff;
+    this.#transmitPending = transmit !== 0;
+    this.#input.splice(0, this.#input.length, ...state.subarray(SAVED_REGISTERS, SAVED_REGISTERS + INPUT_MAX));
+    this.#update();
   }
 
   /** Bytes typed. */
