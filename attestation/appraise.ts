@@ -5,7 +5,7 @@
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { concatBytes, sameBytes, toHex } from './bytes.ts';
-import { Checks, required } from './checks.ts';
+import { Checks, required, worst } from './checks.ts';
 import { decodeCoseKey } from './cose/key.ts';
 import { type PartitionClaims, verifyEat } from './eat.ts';
 import { parseEventLog } from './eventlog/format.ts';
@@ -79,14 +79,13 @@ export function appraise(evidence: Evidence, context: AppraisalContext): Apprais
   const quote = appraisePlatform(evidence, context, reference, checks);
   const platform = checks.module();
   if (evidence.partition === undefined) {
-    return { state: platform.status, checks: checks.results, modules: { platform }, clock: clockOf(quote, platform) };
+    return { state: checks.status, checks: checks.results, modules: { platform }, clock: clockOf(quote, platform) };
   }
   const partitionChecks = new Checks(checks.results);
   const claims = appraisePartition(evidence.partition, evidence, context, reference, partitionChecks);
   const partition = partitionChecks.module();
-  const affirmed = platform.status === 'affirming' && partition.status === 'affirming';
   return {
-    state: affirmed ? 'affirming' : 'contraindicated',
+    state: worst(checks.status, partitionChecks.status),
     checks: partitionChecks.results,
     modules: { platform, partition },
     clock: clockOf(quote, platform),

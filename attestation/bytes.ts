@@ -42,6 +42,15 @@ export function fromBase64Url(text: string): Uint8Array {
   return fromLatin1(atob(text.replaceAll('-', '+').replaceAll('_', '/')));
 }
 
+/** base64 (RFC 4648, section 4), padded or not. Throws RangeError for text that is not. */
+export const fromBase64 = (text: string): Uint8Array =>
+  fromBase64Url(
+    text
+      .replace(/={0,2}$/, '')
+      .replaceAll('+', '-')
+      .replaceAll('/', '_'),
+  );
+
 /** Whether two byte strings are equal. Not for secrets: it stops at the first difference. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;

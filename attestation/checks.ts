@@ -2,14 +2,38 @@
  * Named checks of an appraisal. A check that cannot be made has failed: whatever throws inside one is its failure, so
  * nothing is accepted because something threw.
  */
-import type { AppraisedModule, CheckResult } from './verifier/evidence-format.ts';
+import type { AppraisedModule, CheckResult, TrustVector } from './verifier/evidence-format.ts';
 
-/** How a failed check weighs. */
+/** How a failed clause of a policy weighs. */
 export type Severity = 'warning' | 'contraindicated';
 
-/** AR4SI tiers: affirming, warning, contraindicated. draft-ietf-rats-ar4si, section 2.3.1. */
-const TIER = { affirming: 2, warning: 32, contraindicated: 96 } as const;
-export type Status = keyof typeof TIER;
+/**
+ * What checks come to, from best to worst. `expired`: what spoke for the attester was good and is out of date, which is
+ * nobody's attack. `revoked`: who vouched for it has taken that back.
+ */
+const STATUSES = ['affirming', 'warning', 'expired', 'revoked', 'contraindicated'] as const;
+export type Status = (typeof STATUSES)[number];
+/** How a failed check weighs. */
+export type Fault = Exclude<Status, 'affirming'>;
+
+/** AR4SI tiers (draft-ietf-rats-ar4si, section 2.3.1). It has none for what is out of date: no claim is made of that. */
+const RESULT = {
+  affirming: { status: 'affirming', tier: 2 },
+  warning: { status: 'warning', tier: 32 },
+  expired: { status: 'none', tier: undefined },
+  revoked: { status: 'contraindicated', tier: 96 },
+  contraindicated: { status: 'contraindicated', tier: 96 },
+} as const satisfies Record<Status, { readonly status: string; readonly tier: number | undefined }>;
+
+/** A check's failure that is not `contraindicated`: thrown inside one, it says how it weighs. */
+export class Failing extends Error {
+  override readonly name = 'Failing';
+  readonly fault: Fault;
+  constructor(fault: Fault, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.fault = fault;
+  }
+}
 
 /** The checks of one module of the evidence; those of the modules before it are kept in front. */
 export class Checks {
@@ -26,9 +50,18 @@ export class Checks {
     return this.results.length === this.#from ? 'contraindicated' : this.#status;
   }
 
-  /** Record whether `test` holds; `otherwise` says what is wrong when it does not. */
-  holds(name: string, test: () => boolean, otherwise: string | (() => string), severity?: Severity): boolean {
+  /**
+   * Record whether `test` holds; `otherwise` says what is wrong when it does not. A failure weighs as `fault` says, or
+   * as a `Failing` that was thrown does.
+   */
+  holds(
+    name: string,
+    test: () => boolean,
+    otherwise: string | (() => string),
+    fault: Fault = 'contraindicated',
+  ): boolean {
     let detail: string;
+    let weight = fault;
     try {
       if (test()) {
         this.results.push({ name, passed: true });
@@ -37,10 +70,10 @@ export class Checks {
       detail = typeof otherwise === 'string' ? otherwise : otherwise();
     } catch (error) {
       detail = error instanceof Error ? error.message : String(error);
+      if (error instanceof Failing) weight = error.fault;
     }
     this.results.push({ name, passed: false, detail });
-    if (severity !== 'warning') this.#status = 'contraindicated';
-    else if (this.#status === 'affirming') this.#status = 'warning';
+    this.#status = worst(this.#status, weight);
     return false;
   }
 
@@ -60,18 +93,17 @@ export class Checks {
 
   /** The module as a result has it. A module without any check is not affirmed. */
   module(): AppraisedModule {
-    const tier = TIER[this.status];
-    return {
-      status: this.status,
-      vector: { 'instance-identity': tier, configuration: tier, executables: tier },
-    };
+    const { status, tier } = RESULT[this.status];
+    const vector: TrustVector =
+      tier === undefined ? {} : { 'instance-identity': tier, configuration: tier, executables: tier };
+    return { status, vector };
   }
 }
 
 /** The worst of several states. */
 export function worst(...statuses: readonly Status[]): Status {
-  if (statuses.length === 0 || statuses.includes('contraindicated')) return 'contraindicated';
-  return statuses.includes('warning') ? 'warning' : 'affirming';
+  if (statuses.length === 0) return 'contraindicated';
+  return statuses.reduce((a, b) => (STATUSES.indexOf(a) > STATUSES.indexOf(b) ? a : b));
 }
 
 /** What an earlier check should have made. Throws when it did not. */

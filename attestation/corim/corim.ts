@@ -68,15 +68,20 @@ export function parseCorim(bytes: Uint8Array, { profiles }: CorimOptions = {}): 
   return corim;
 }
 
-/** Verify and read a signed CoRIM. `now` is compared with both validities. Throws CorimError. */
-export function verifyCorim(bytes: Uint8Array, key: PublicKey, now: Date, options: CorimOptions = {}): SignedCorim {
+/** Verify and read a signed CoRIM. `now`, where given, is compared with both validities. Throws CorimError. */
+export function verifyCorim(
+  bytes: Uint8Array,
+  key: PublicKey,
+  now: Date | undefined,
+  options: CorimOptions = {},
+): SignedCorim {
   const { object, signed } = openSigned(bytes, options);
   try {
     verifyForeignSign1(object, key);
   } catch (cause) {
     throw new CorimError('corim-signature', cause instanceof Error ? cause.message : 'does not verify', cause);
   }
-  for (const validity of [signed.validity, signed.corim.validity]) checkValidity(validity, now);
+  if (now !== undefined) for (const validity of [signed.validity, signed.corim.validity]) checkValidity(validity, now);
   return signed;
 }
 

@@ -7,6 +7,7 @@ import { Checks, required, type Status, worst } from '../checks.ts';
 import { type ParsedLog, parseEventLog } from '../eventlog/format.ts';
 import { replayLog } from '../eventlog/replay.ts';
 import { contradictedEvents } from '../eventlog/typed.ts';
+import { EVENT, eventTypeName } from '../eventlog/types.ts';
 import { EvidenceError } from '../evidence.ts';
 import { hashById, SHA1 } from '../hash.ts';
 import { imaFields, parseImaList } from '../ima/list.ts';
@@ -60,7 +61,8 @@ export function appraiseMachine(evidence: MachineEvidence, context: AppraisalCon
   checkClock(quote, context.clock as Kept | null, checks); // stored by us, as `clock` below
   const log = checkLog(evidence, reference, checks);
   const ima = checkIma(evidence, context, quote, reference, checks);
-  checkReference(evidence, quote, reference, checks);
+  checkReference(evidence, quote, reference, context.now, checks);
+  checkEvents(log, reference, context.now, checks);
   const status = worst(checks.status, checkPolicies(evidence, quote, log, ima?.facts, reference, checks));
   const module = checks.module();
   return {
@@ -68,7 +70,8 @@ export function appraiseMachine(evidence: MachineEvidence, context: AppraisalCon
     checks: checks.results,
     modules: { platform: module },
     // A refused quote's clock is not believed.
-    clock: status === 'contraindicated' || quote === undefined ? undefined : kept(quote, ima?.position),
+    clock:
+      (status !== 'affirming' && status !== 'warning') || quote === undefined ? undefined : kept(quote, ima?.position),
   };
 }
 
@@ -219,6 +222,7 @@ function checkReference(
   evidence: MachineEvidence,
   quote: Quote | undefined,
   reference: CompiledReference | undefined,
+  now: Date,
   checks: Checks,
 ): void {
   const { firmwareVersions, pcrs = {} } = reference?.document ?? {};
@@ -234,13 +238,49 @@ function checkReference(
     const accepted = pcrs[name] ?? {};
     for (const index of indices) {
       const values = accepted[index];
-      if (values === undefined) continue;
+      if (values === undefined && !reference?.manifests.covers('registers', bank, index)) continue;
       checks.holds(
         `reference-pcr-${name}-${index}`,
-        () => values.includes(toHex(required(evidence.pcrs.get(bank)?.get(index)))),
+        () => {
+          const value = toHex(required(evidence.pcrs.get(bank)?.get(index)));
+          return (
+            values?.includes(value) === true ||
+            required(reference).manifests.accept('registers', bank, index, value, now)
+          );
+        },
         'not a reference value',
       );
     }
+  }
+}
+
+/** Where manifests list the events of a register, every event of it is one of those. */
+function checkEvents(
+  log: ParsedLog | undefined,
+  reference: CompiledReference | undefined,
+  now: Date,
+  checks: Checks,
+): void {
+  if (reference === undefined) return;
+  const { manifests, selection } = reference;
+  for (const [bank, index] of manifests.registers('events')) {
+    // A bank that is not quoted is nobody's word.
+    if (!selection.some((one) => one.bank === bank)) continue;
+    checks.holds(
+      `reference-event-${hashById(bank)?.name}-${index}`,
+      () => {
+        const { algorithms, events } = required(log);
+        const at = algorithms.indexOf(bank);
+        for (const event of events) {
+          if (event.pcr !== index || event.type === EVENT.NO_ACTION) continue;
+          const digest = toHex(required(event.digestOf(at)));
+          if (manifests.accept('events', bank, index, digest, now)) continue;
+          throw new Error(`event ${event.index} (${eventTypeName(event.type)}): ${digest} is not a reference value`);
+        }
+        return true;
+      },
+      '',
+    );
   }
 }
 

@@ -5,8 +5,9 @@
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { fromHex } from '../bytes.ts';
-import { hashByName } from '../hash.ts';
+import { hashById, hashByName } from '../hash.ts';
 import { type CompiledPolicy, compilePolicy, PolicySchema } from '../policy/policy.ts';
+import { ManifestSchema, Manifests } from './manifests.ts';
 
 const Hex = Type.String({ pattern: '^([0-9a-f]{2})+$', description: 'lower-case hexadecimal' });
 const Pcr = Type.Integer({ minimum: 0, maximum: 23 });
@@ -24,6 +25,12 @@ export const MachineReferenceSchema = Type.Object(
         Type.Record(Type.String({ pattern: '^([0-9]|1[0-9]|2[0-3])$' }), Type.Array(Hex, { minItems: 1 })),
         { description: 'values that a register may have' },
       ),
+    ),
+    manifests: Type.Optional(
+      Type.Array(ManifestSchema, {
+        maxItems: 64,
+        description: 'CoRIM: values of registers and events, beside those of `pcrs`',
+      }),
     ),
     firmwareVersions: Type.Optional(
       Type.Array(Type.String({ pattern: '^[0-9a-f]{16}$' }), {
@@ -58,11 +65,12 @@ export interface CompiledReference {
   /** TPM_ALG_ID and ascending registers. */
   readonly selection: readonly { readonly bank: number; readonly pcrs: readonly number[] }[];
   readonly policies: readonly CompiledPolicy[];
+  readonly manifests: Manifests;
 }
 
 const compiled = new WeakMap<object, CompiledReference>();
 
-/** Throws TypeError for a document that is not reference values, PolicyError for a policy in it. */
+/** Throws TypeError for a document that is not reference values, PolicyError and CorimError for what is in it. */
 export function compileReference(body: unknown): CompiledReference {
   const known = typeof body === 'object' && body !== null ? compiled.get(body) : undefined;
   if (known !== undefined) return known;
@@ -74,6 +82,7 @@ export function compileReference(body: unknown): CompiledReference {
     document: body,
     selection: body.selection.map(({ bank, pcrs }) => ({ bank: bankId(bank), pcrs: ascending(pcrs) })),
     policies: (body.policies ?? []).map(compilePolicy),
+    manifests: new Manifests(body.manifests ?? []),
   };
   checkValues(reference);
   compiled.set(body, reference);
@@ -89,7 +98,14 @@ function ascending(pcrs: readonly number[]): number[] {
 }
 
 /** A value for a register that is not quoted would be compared with what nobody signed. */
-function checkValues({ document, selection }: CompiledReference): void {
+function checkValues({ document, selection, manifests }: CompiledReference): void {
+  for (const [bank, index] of [...manifests.registers('registers'), ...manifests.registers('events')]) {
+    // A manifest may have values for more banks than are quoted, but of those every one must count.
+    const selected = selection.find((one) => one.bank === bank);
+    if (selected !== undefined && !selected.pcrs.includes(index)) {
+      throw new TypeError(`manifests: ${hashById(bank)?.name}:${index} is not in the selection`);
+    }
+  }
   for (const [bank, values] of Object.entries(document.pcrs ?? {})) {
     const selected = selection.find((one) => one.bank === bankId(bank))?.pcrs ?? [];
     for (const [index, accepted] of Object.entries(values)) {

@@ -1,6 +1,6 @@
 /**
  * Changes of a platform's state: recorded with the verdict that made them, and acted upon in the same transaction. A
- * platform that turns contraindicated loses its leases; one whose result merely expired does not, since silence is not
+ * platform that turns contraindicated or revoked loses its leases; one whose result merely expired does not, since silence is not
  * tampering.
  */
 import type { Transaction } from 'kysely';
@@ -18,7 +18,7 @@ export interface State {
 /** State of a platform that has never attested. */
 const UNVERIFIED = 'unverified';
 const EXPIRED = 'expired';
-const AGAINST = 'contraindicated';
+const AGAINST = new Set(['contraindicated', 'revoked']);
 
 const keyOf = (state: { tenant: string; platform: string }) => `${state.tenant}\0${state.platform}`;
 
@@ -61,7 +61,7 @@ async function insertChanges(
     )
     .execute();
   for (const { tenant, platform, state } of changes) {
-    if (state !== AGAINST) continue;
+    if (!AGAINST.has(state)) continue;
     const revoked = await tx
       .updateTable('lease')
       .set({ revoked_at: now })

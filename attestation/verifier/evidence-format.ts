@@ -37,7 +37,7 @@ export interface AppraisedModule {
 }
 
 export interface Appraised {
-  /** `affirming`, `warning` or `contraindicated`. */
+  /** `affirming`, `warning`, `expired`, `revoked` or `contraindicated`. */
   readonly state: string;
   readonly checks: readonly CheckResult[];
   /** Submodules of the result: `platform`, and `partition` where one was attested. */

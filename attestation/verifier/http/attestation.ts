@@ -22,7 +22,7 @@ const CheckResult = Type.Object({
 });
 
 const Attested = Type.Object({
-  state: Type.String({ description: 'affirming, warning, contraindicated' }),
+  state: Type.String({ description: 'affirming, warning, expired, revoked, contraindicated' }),
   platform: Type.String(),
   failed: Type.Array(Type.String(), { description: 'names of the checks that failed' }),
   checks: Type.Array(CheckResult),
