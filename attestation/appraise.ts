@@ -23,7 +23,7 @@ export const QUOTED_PCRS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 17, 18];
 const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256, lower-case hexadecimal' });
 
 /** Reference values of nexus hosts. Every PCR named must have one of its values; a partition must be one of those listed. */
-const ReferenceSchema = Type.Object(
+export const ReferenceSchema = Type.Object(
   {
     pcrs: Type.Record(Type.String({ pattern: '^(0|1|2|3|4|5|6|7|17|18)$' }), Type.Array(Digest, { minItems: 1 }), {
       description: 'PCR index to the values it may have (SHA-256 bank); 17 and 18 are required',

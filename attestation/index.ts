@@ -35,6 +35,9 @@ export {
   type PlatformEvidence,
   quoteBinding,
 } from './evidence.ts';
+export * from './guest/appraise.ts';
+export * from './guest/enrol.ts';
+export * from './guest/evidence.ts';
 export * from './ima/list.ts';
 export * from './ima/replay.ts';
 export * from './ima/signature.ts';

@@ -172,7 +172,10 @@ async function resumeMs(guest: { vm: Vm }): Promise<{ suspend: number; resume: n
   const counter: FreshnessCounter = { read: async () => value, increment: async () => ++value };
   const seal = { key: new Uint8Array(32), partition: new Uint8Array(32) };
   let start = performance.now();
-  const file = await suspend(guest.vm, seal, counter);
+  let file = new Uint8Array();
+  await suspend(guest.vm, seal, counter, (sealed) => {
+    file = Uint8Array.from(sealed);
+  });
   const suspended = performance.now() - start;
   const screen = new Screen();
   const engine = await createV86Engine();

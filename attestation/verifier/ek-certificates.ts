@@ -5,6 +5,7 @@
 import { X509Certificate } from 'node:crypto';
 import * as asn1js from 'asn1js';
 import { Certificate, CertificateChainValidationEngine, CertificateRevocationList, RSAPublicKey } from 'pkijs';
+import { sameBytes } from '../bytes.ts';
 import { VerifierError } from './errors.ts';
 
 /** tcg-kp-EKCertificate. */
@@ -63,7 +64,8 @@ function unsigned(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(start);
 }
 
-function certifiedKey(certificate: Certificate): CertifiedKey {
+/** The key that a certificate is about. Throws `VerifierError` `ek-malformed`. */
+export function certifiedKey(certificate: Certificate): CertifiedKey {
   const { algorithm, subjectPublicKey } = certificate.subjectPublicKeyInfo;
   const bits = subjectPublicKey.valueBlock.valueHexView;
   if (OID_RSA.has(algorithm.algorithmId)) {
@@ -84,6 +86,13 @@ function certifiedKey(certificate: Certificate): CertifiedKey {
     }
   }
   throw malformed('The certificate is for neither an RSA nor a NIST-curve key.');
+}
+
+/** Whether two keys are one. */
+export function sameKey(a: CertifiedKey, b: CertifiedKey): boolean {
+  if (a.type === 'rsa' && b.type === 'rsa') return a.exponent === b.exponent && sameBytes(a.modulus, b.modulus);
+  if (a.type === 'ec' && b.type === 'ec') return a.curve === b.curve && sameBytes(a.x, b.x) && sameBytes(a.y, b.y);
+  return false;
 }
 
 /** Certificates of a PEM bundle, or one DER certificate. Throws `VerifierError` `ek-malformed`. */

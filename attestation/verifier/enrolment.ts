@@ -9,7 +9,7 @@ import { sha256 } from '../broker/kek.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database/open.ts';
 import type { Schema } from './database/schema.ts';
-import type { CertifiedKey, Manufacturers } from './ek-certificates.ts';
+import { type Manufacturers, sameKey } from './ek-certificates.ts';
 import { VerifierError } from './errors.ts';
 import { type Credential, makeCredential } from './make-credential.ts';
 import type { Caller } from './tokens.ts';
@@ -50,12 +50,6 @@ const MAX_PENDING = 1_000;
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
-}
-
-function sameKey(a: CertifiedKey, b: CertifiedKey): boolean {
-  if (a.type === 'rsa' && b.type === 'rsa') return a.exponent === b.exponent && equalBytes(a.modulus, b.modulus);
-  if (a.type === 'ec' && b.type === 'ec') return a.curve === b.curve && equalBytes(a.x, b.x) && equalBytes(a.y, b.y);
-  return false;
 }
 
 function taken(platform: string): VerifierError {

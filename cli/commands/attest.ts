@@ -1,7 +1,8 @@
 /** `nexus attest`: evidence of this platform, for a file or for a verifier. */
+import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { VerifierClient } from '../../attestation/index.ts';
-import { askPlatform, writeFileAtomic } from '../../nexus/host/index.ts';
+import { encodeGuestEvidence, VerifierClient } from '../../attestation/index.ts';
+import { askHost, askPlatform, writeFileAtomic } from '../../nexus/host/index.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, table, withJson } from '../output.ts';
 
@@ -13,6 +14,8 @@ interface Options {
   readonly akOut?: string;
   readonly referenceOut?: string;
   readonly verifier?: string;
+  readonly guest?: string;
+  readonly guestEvidence?: string;
 }
 
 export function attestCommand(): Command {
@@ -21,6 +24,8 @@ export function attestCommand(): Command {
     .addOption(new Option('--verifier <url>', 'enrol with this verifier and have the evidence appraised'))
     .addOption(new Option('--nonce <hex>', "the relying party's nonce, 8 to 64 bytes"))
     .addOption(new Option('-o, --out <file>', 'write the evidence (docs/evidence.md); needs --nonce'))
+    .addOption(new Option('--guest <name>', 'with -o: of a Linux guest of the running host, chained to the platform'))
+    .addOption(new Option('--guest-evidence <file>', 'what the guest quoted over the same nonce (docs/evidence.md)'))
     .addOption(new Option('--ak-out <file>', 'write the attestation key (TPMT_PUBLIC), for `nexus verify --ak`'))
     .addOption(new Option('--reference-out <file>', 'write the present PCR values as reference values'))
     .addHelpText(
@@ -57,8 +62,11 @@ async function attest(options: Options) {
         'ask the relying party for its nonce',
       );
     }
-    const evidence = (await askPlatform(options.state, 'attest', { nonce: options.nonce })) as string;
-    writeFileAtomic(options.out, Buffer.from(evidence, 'hex'));
+    const evidence = Buffer.from(
+      (await askPlatform(options.state, 'attest', { nonce: options.nonce })) as string,
+      'hex',
+    );
+    writeFileAtomic(options.out, options.guest === undefined ? evidence : await withGuest(evidence, options));
     written.push(options.out);
   }
   if (options.verifier !== undefined) return verdict(options.state, options.verifier);
@@ -70,6 +78,19 @@ async function attest(options: Options) {
     );
   }
   return { json: { written }, text: written.map((file) => `${file}: written`).join('\n') };
+}
+
+/** The host's evidence, and what shows that a guest of this host made its own. */
+async function withGuest(host: Uint8Array, { state, guest: name, guestEvidence }: Options): Promise<Uint8Array> {
+  if (guestEvidence === undefined) {
+    throw new UsageError('E_USAGE', '--guest needs --guest-evidence', 'give what the guest quoted over the nonce');
+  }
+  const certificate = (await askHost(state, 'ekCertificate', { name })) as string;
+  return encodeGuestEvidence({
+    host,
+    ekCertificate: Buffer.from(certificate, 'hex'),
+    guest: readFileSync(guestEvidence),
+  });
 }
 
 async function verdict(state: string, url: string) {

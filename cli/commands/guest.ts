@@ -1,8 +1,9 @@
 /** `nexus guest linux`: a stock Linux of the distribution as a partition, at this terminal. */
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { EventLogWriter } from '../../attestation/index.ts';
+import { ConsoleHub } from '../../nexus/host/index.ts';
 import type { TpmDevice } from '../../tpm/device.ts';
 import { openTransport } from '../../tpm/transports/index.ts';
 import {
@@ -13,6 +14,7 @@ import {
   type LinuxArchitecture,
   LinuxGuestError,
   launchLinux,
+  linuxCache,
   type MeasuredLog,
   openEngine,
   READY_MARK,
@@ -20,7 +22,7 @@ import {
   type VmExit,
 } from '../../vmm/index.ts';
 import { EXIT, UsageError } from '../errors.ts';
-import { ConsoleHub, consoleSocket, takeTerminal } from '../guest-console.ts';
+import { consoleSocket, takeTerminal } from '../guest-console.ts';
 import { conclude, examples, withJson } from '../output.ts';
 import { openHome } from '../tpm/home.ts';
 
@@ -56,7 +58,7 @@ export function guestCommand(): Command {
     .addOption(new Option('--memory <MiB>', 'memory of the guest').default(128).argParser(mebibytes))
     .option('--no-tools', 'leave tpm2-tools out of the guest')
     .option('--append <words>', 'more words for the kernel command line', '')
-    .option('--cache <dir>', 'where packages are kept', join(homedir(), '.cache', 'nexus', 'linux'))
+    .option('--cache <dir>', 'where packages are kept', linuxCache())
     .option('--name <name>', 'name of the guest, for nexus console', 'linux')
     .option('--state <dir>', 'keep its TPM in this directory, made if absent (default: in memory)')
     .option('--tpm <address>', 'another TPM than its own: swtpm:port=2321, device:/dev/tpmrm0, ...; or none')
@@ -92,6 +94,7 @@ async function runLinux(flags: LinuxFlags) {
   const hub = new ConsoleHub(keys.type);
   hub.view(keys.watch);
   if (!flags.json) hub.view((bytes) => process.stdout.write(bytes));
+  mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
   await hub.listen(socket);
   let leaving = false;
   const release = takeTerminal(keys.type, () => {
@@ -123,7 +126,7 @@ async function runLinux(flags: LinuxFlags) {
     } while (!leaving && exit.kind === 'stopped' && exit.by === 'reset');
   } finally {
     release();
-    hub.close();
+    await hub.close();
     await engine.close();
     await tpm?.close();
   }

@@ -73,6 +73,12 @@ function printLine(width: number): (event: HostEvent) => void {
       case 'exit':
         line(event.name, `${event.crashed ? 'crashed' : 'ended'}: ${event.reason}`);
         break;
+      case 'suspended':
+        line(event.name, `suspended; nexus snapshot restore ${event.name} FILE, or discard, continues`);
+        break;
+      case 'ready':
+        line('nexus', 'ready');
+        break;
       case 'durable':
       case 'evidence':
         break;

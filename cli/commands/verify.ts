@@ -1,7 +1,17 @@
 /** `nexus verify`: appraise evidence offline, against a nonce, an attestation key and reference values from files. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { EvidenceError, type EvidenceFormat, machineEvidence, nexusEvidence } from '../../attestation/index.ts';
+import {
+  type AppraisalContext,
+  type Appraised,
+  appraiseGuest,
+  decodeGuestEvidence,
+  EvidenceError,
+  type EvidenceFormat,
+  machineEvidence,
+  nexusEvidence,
+  parseGuestReference,
+} from '../../attestation/index.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, table, withJson } from '../output.ts';
 
@@ -10,6 +20,8 @@ interface Options {
   readonly nonce: string;
   readonly ak: string;
   readonly reference: string;
+  readonly guestAk?: string;
+  readonly guestEk?: string;
 }
 
 export function verifyCommand(): Command {
@@ -20,6 +32,8 @@ export function verifyCommand(): Command {
     .requiredOption('--nonce <hex>', 'the nonce that was asked for')
     .requiredOption('--ak <file>', 'the attestation key that is trusted (TPMT_PUBLIC), from enrolment')
     .requiredOption('--reference <file>', 'reference values (JSON, docs/evidence.md)')
+    .option('--guest-ak <file>', "of a guest's evidence: the guest's attestation key, as its enrolment found it")
+    .option('--guest-ek <file>', 'and the endorsement key that it was found with (TPMT_PUBLIC both)')
     .addHelpText(
       'after',
       examples([
@@ -38,11 +52,11 @@ function verify(file: string, options: Options) {
       'give the nonce that was asked for',
     );
   }
-  const { format, opened } = open(file);
-  const appraised = opened.appraise({
+  const { parseReference, appraise } = open(file, options);
+  const appraised = appraise({
     nonce: Buffer.from(options.nonce, 'hex'),
     akPublic: readFileSync(options.ak),
-    reference: readReference(options.reference, format),
+    reference: readReference(options.reference, parseReference),
     clock: null,
     now: new Date(),
   });
@@ -60,25 +74,51 @@ function verify(file: string, options: Options) {
   };
 }
 
-/** Evidence as its own format opens it, and that format. */
-function open(file: string): { format: EvidenceFormat; opened: ReturnType<EvidenceFormat['open']> } {
+/** Evidence opened, and how its reference values are read. */
+interface Opened {
+  readonly parseReference: (body: unknown) => unknown;
+  readonly appraise: (context: AppraisalContext) => Appraised;
+}
+
+/** Try each format in turn; the last one says what is wrong when it is none of ours. */
+function open(file: string, options: Options): Opened {
   const bytes = readFileSync(file);
-  try {
-    return { format: nexusEvidence, opened: nexusEvidence.open(bytes) };
-  } catch {
-    // The next format says what is wrong if it is none of ours.
+  const known = (format: EvidenceFormat): Opened => ({ ...format.open(bytes), parseReference: format.parseReference });
+  for (const attempt of [() => known(nexusEvidence), () => openGuest(bytes, options)]) {
+    try {
+      return attempt();
+    } catch (error) {
+      if (!(error instanceof EvidenceError)) throw error;
+    }
   }
   try {
-    return { format: machineEvidence, opened: machineEvidence.open(bytes) };
+    return known(machineEvidence);
   } catch (error) {
     if (error instanceof EvidenceError) throw new UsageError(error.code, `${file}: ${error.message}`, error.remedy);
     throw error;
   }
 }
 
-function readReference(file: string, format: EvidenceFormat): object {
+/** Evidence of a guest, chained to its host. Throws EvidenceError for other evidence, UsageError without its keys. */
+function openGuest(bytes: Uint8Array, { guestAk, guestEk }: Options): Opened {
+  const evidence = decodeGuestEvidence(bytes);
+  if (guestAk === undefined || guestEk === undefined) {
+    throw new UsageError(
+      'E_USAGE',
+      "a guest's evidence needs --guest-ak and --guest-ek",
+      'give the keys of its TPM, as enrolment found them; --ak is the platform’s',
+    );
+  }
+  const guest = { akPublic: readFileSync(guestAk), ekPublic: readFileSync(guestEk) };
+  return {
+    parseReference: parseGuestReference,
+    appraise: (context) => appraiseGuest(evidence, { ...context, guest }),
+  };
+}
+
+function readReference(file: string, parse: Opened['parseReference']): object {
   try {
-    return format.parseReference(JSON.parse(readFileSync(file, 'utf8'))) as object;
+    return parse(JSON.parse(readFileSync(file, 'utf8'))) as object;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall !== undefined) throw error;
     const reason = error instanceof Error ? error.message : String(error);

@@ -37,7 +37,9 @@ describe('host.yaml', () => {
     expect(config.stateDirectory).toBe('/etc/nexus/state');
     expect(config.engine).toBe('auto');
     expect(config.tpm).toBe('embedded');
-    expect(config.partitions.map((p) => [p.name, p.kind, p.image, p.memoryBytes, p.commandLine])).toEqual([
+    expect(
+      config.partitions.map((p) => [p.name, p.kind, 'image' in p && p.image, p.memoryBytes, p.commandLine]),
+    ).toEqual([
       ['vault', 'trusted', '/etc/nexus/vault.elf', 32 * 2 ** 20, ''],
       ['neighbour', 'standard', '/etc/nexus/neighbour.elf', 16 * 2 ** 20, 'attack'],
     ]);

@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path';
 import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { type Document, LineCounter, parseDocument, visit } from 'yaml';
+import type { LinuxArchitecture } from '../../vmm/index.ts';
 import { HostError } from './errors.ts';
 
 const MAX_FILE = 256 * 1024;
@@ -20,7 +21,14 @@ const PartitionSchema = Type.Object(
     kind: Type.Union([Type.Literal('trusted'), Type.Literal('standard')], {
       description: '"trusted" (measured, sealed, attested) or "standard"',
     }),
-    image: Type.String({ minLength: 1, description: 'the path of a multiboot image, relative to this file' }),
+    image: Type.Optional(
+      Type.String({ minLength: 1, description: 'the path of a multiboot image, relative to this file' }),
+    ),
+    linux: Type.Optional(
+      Type.Union([Type.Literal('i686'), Type.Literal('x86_64')], {
+        description: '"i686" or "x86_64": the distribution\'s stock kernel, in place of an image',
+      }),
+    ),
     manifest: Type.Optional(
       Type.String({ minLength: 1, description: 'the path of the signed manifest of a trusted partition' }),
     ),
@@ -32,7 +40,10 @@ const PartitionSchema = Type.Object(
       Type.String({ maxLength: 256, description: 'what the root asks of the guest (RELAY.MODE); not measured' }),
     ),
   },
-  { additionalProperties: false, description: 'a partition: name, kind, image, and for a trusted one its manifest' },
+  {
+    additionalProperties: false,
+    description: 'a partition: name, kind, image or linux, and for a trusted one its manifest',
+  },
 );
 
 const HostSchema = Type.Object(
@@ -74,7 +85,8 @@ const HostSchema = Type.Object(
   },
 );
 
-export interface PartitionConfig {
+/** A partition of a multiboot image. */
+export interface ImagePartitionConfig {
   readonly name: string;
   readonly kind: 'trusted' | 'standard';
   readonly image: string;
@@ -84,6 +96,18 @@ export interface PartitionConfig {
   /** What RELAY.MODE answers; the guest decides what it does with it. */
   readonly mode: string;
 }
+
+/** A partition of the distribution's stock kernel, with a TPM of its own. */
+export interface LinuxPartitionConfig {
+  readonly name: string;
+  readonly kind: 'standard';
+  readonly linux: LinuxArchitecture;
+  readonly memoryBytes: number;
+  /** Words after those that every guest starts with. */
+  readonly commandLine: string;
+}
+
+export type PartitionConfig = ImagePartitionConfig | LinuxPartitionConfig;
 
 export interface HostConfig {
   readonly stateDirectory: string;
@@ -137,6 +161,7 @@ export function parseHostConfig(text: string, file: string): HostConfig {
       mistakes.push(`${locate(['partitions', index, 'name'])}: "${partition.name}" is used twice; expected a new name`);
     }
     names.add(partition.name);
+    mistakes.push(...mistakesOfKind(partition).map((mistake) => `${locate(['partitions', index])}: ${mistake}`));
     if (partition.kind === 'trusted' && partition.manifest === undefined) {
       mistakes.push(`${locate(['partitions', index])}: expected a manifest, because the partition is trusted`);
     }
@@ -148,6 +173,9 @@ export function parseHostConfig(text: string, file: string): HostConfig {
   });
   checked.channels?.forEach((pair, index) => {
     pair.forEach((name, end) => {
+      if (checked.partitions.some((partition) => partition.name === name && partition.linux !== undefined)) {
+        mistakes.push(`${locate(['channels', index, end])}: a Linux guest has no channels; expected guests of images`);
+      }
       if (!names.has(name)) {
         mistakes.push(
           `${locate(['channels', index, end])}: no partition is named "${name}"; expected one of ${[...names].join(', ')}`,
@@ -164,16 +192,43 @@ export function parseHostConfig(text: string, file: string): HostConfig {
     tpm: checked.tpm ?? 'embedded',
     engine: checked.engine ?? 'auto',
     ...(checked.verifier ? { verifierUrl: checked.verifier.url } : {}),
-    partitions: checked.partitions.map((partition) => ({
-      name: partition.name,
-      kind: partition.kind,
-      image: resolve(base, partition.image),
-      ...(partition.manifest === undefined ? {} : { manifest: resolve(base, partition.manifest) }),
-      memoryBytes: memoryBytes(partition.memory ?? '16 MiB'),
-      commandLine: partition['command-line'] ?? '',
-      mode: partition.mode ?? '',
-    })),
+    partitions: checked.partitions.map((partition) => partitionConfig(partition, base)),
     channels: (checked.channels ?? []).map((pair) => [pair[0] ?? '', pair[1] ?? ''] as const),
+  };
+}
+
+type ParsedPartition = Static<typeof PartitionSchema>;
+
+/** What a Linux guest and the guest of an image may not have of each other. */
+function mistakesOfKind(partition: ParsedPartition): string[] {
+  if (partition.linux === undefined) {
+    return partition.image === undefined ? ['expected an image, or linux in its place'] : [];
+  }
+  return [
+    ...(partition.image === undefined ? [] : ['an image and linux exclude each other; expected one of them']),
+    ...(partition.kind === 'trusted' ? ['a Linux guest is not measured frame by frame; expected kind: standard'] : []),
+    ...(partition.mode === undefined ? [] : ['a Linux guest has no mode']),
+  ];
+}
+
+function partitionConfig(partition: ParsedPartition, base: string): PartitionConfig {
+  const { name, kind, image = '', manifest, linux } = partition;
+  const common = { name, commandLine: partition['command-line'] ?? '' };
+  if (linux !== undefined) {
+    return {
+      ...common,
+      kind: 'standard',
+      linux,
+      memoryBytes: memoryBytes(partition.memory ?? '128 MiB'),
+    };
+  }
+  return {
+    ...common,
+    kind,
+    image: resolve(base, image),
+    ...(manifest === undefined ? {} : { manifest: resolve(base, manifest) }),
+    memoryBytes: memoryBytes(partition.memory ?? '16 MiB'),
+    mode: partition.mode ?? '',
   };
 }
 

@@ -117,3 +117,17 @@ function onLines(socket: Socket, onLine: (line: string) => void): void {
     if (buffered.length > LINE_MAX) socket.destroy(new Error('line too long'));
   });
 }
+
+/** Bytes among the parameters of a request. Throws TypeError. */
+export function bytesOf(parameters: unknown, name: string): Uint8Array {
+  const value = (parameters as Record<string, unknown> | null)?.[name];
+  if (typeof value === 'string' && /^([0-9a-f]{2})*$/.test(value)) return Uint8Array.from(Buffer.from(value, 'hex'));
+  throw new TypeError(`${name}: expected bytes as lower-case hexadecimal`);
+}
+
+/** Text among the parameters of a request. Throws TypeError. */
+export function textOf(parameters: unknown, name: string): string {
+  const value = (parameters as Record<string, unknown> | null)?.[name];
+  if (typeof value === 'string') return value;
+  throw new TypeError(`${name}: expected text`);
+}

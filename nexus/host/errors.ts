@@ -19,6 +19,8 @@ export type HostErrorCode =
   | 'E_CORE_REFUSED'
   /** No partition of that name. */
   | 'E_NO_PARTITION'
+  /** A partition is not in the state that was needed, or is of a kind that never is. */
+  | 'E_PARTITION_STATE'
   /** A sealed file does not open here. */
   | 'E_UNSEAL_REFUSED'
   /** There is no platform in the state directory. */

@@ -107,6 +107,17 @@ export interface ExitEvent {
   readonly refusals: number;
 }
 
+/** A partition waits to be restored from a snapshot: saved just now, or before this host was started. */
+export interface SuspendedEvent {
+  readonly kind: 'suspended';
+  readonly name: string;
+}
+
+/** Everything is started, and the operator's requests are answered. */
+export interface ReadyEvent {
+  readonly kind: 'ready';
+}
+
 export type HostEvent =
   | PlatformEvent
   | EnrolledEvent
@@ -117,6 +128,8 @@ export type HostEvent =
   | EvidenceEvent
   | VerdictEvent
   | RefusalEvent
-  | ExitEvent;
+  | ExitEvent
+  | SuspendedEvent
+  | ReadyEvent;
 
 export type HostObserver = (event: HostEvent) => void;

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { StoreError } from '../../tpm/state/store-error.ts';
 import { FileStore } from '../../tpm/state/store-file.ts';
+import type { KeySource } from '../../tpm/state/store-key.ts';
 import { HostError } from './errors.ts';
 
 /**
@@ -41,11 +42,11 @@ export function writeFileAtomic(
 const DYING_MS = 1500;
 const POLL_MS = 50;
 
-async function openWhenFree(directory: string): Promise<FileStore> {
+async function openWhenFree(directory: string, key: KeySource | undefined): Promise<FileStore> {
   const deadline = Date.now() + DYING_MS;
   for (;;) {
     try {
-      return await FileStore.open({ directory });
+      return await FileStore.open({ directory, ...(key && { key }) });
     } catch (error) {
       if (!(error instanceof StoreError && error.code === 'LOCKED') || Date.now() > deadline) throw error;
       await setTimeout(POLL_MS);
@@ -53,10 +54,13 @@ async function openWhenFree(directory: string): Promise<FileStore> {
   }
 }
 
-/** Open a durable store. Throws HostError E_STATE_LOCKED (naming the holder) or E_STATE_CORRUPT; nothing is changed. */
-export async function openState(directory: string): Promise<FileStore> {
+/**
+ * Open a durable store, by default under a key file of its own. Throws HostError E_STATE_LOCKED (naming the holder) or
+ * E_STATE_CORRUPT; nothing is changed.
+ */
+export async function openState(directory: string, key?: KeySource): Promise<FileStore> {
   try {
-    return await openWhenFree(directory);
+    return await openWhenFree(directory, key);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     const locked = error.code === 'LOCKED';

@@ -1,20 +1,22 @@
 /** A host: platform, core, engine and partitions, started from one description and stopped in order. */
 import { VerifierClient } from '../../attestation/index.ts';
-import { type Engine, openEngine } from '../../vmm/index.ts';
+import { type Engine, fetchLinux, linuxCache, openEngine } from '../../vmm/index.ts';
 import type { LaunchPolicy } from '../launch/index.ts';
-import type { HostConfig } from './config.ts';
-import { ControlServer } from './control.ts';
+import type { HostConfig, PartitionConfig } from './config.ts';
+import { partitionConsole } from './console.ts';
+import { type ControlMethods, ControlServer, textOf } from './control.ts';
 import { HostError } from './errors.ts';
 import type { HostObserver } from './events.ts';
+import { LinuxPartition } from './linux-partition.ts';
 import { Machine } from './machine.ts';
-import { Partition, type PartitionStatus } from './partition.ts';
+import { type HostedPartition, Partition, type PartitionStatus } from './partition.ts';
 import { Platform } from './platform.ts';
 import { Relay } from './relay.ts';
 
 export class Host {
   readonly platform: Platform;
   private readonly machine: Machine;
-  private readonly partitions: Partition[] = [];
+  private readonly partitions: HostedPartition[] = [];
   private control: ControlServer | undefined;
   private stopping: Promise<void> | undefined;
 
@@ -55,11 +57,22 @@ export class Host {
   }
 
   /** The partition of that name. Throws HostError E_NO_PARTITION. */
-  partition(name: string): Partition {
-    const found = this.partitions.find(({ config }) => config.name === name);
+  partition(name: string): HostedPartition {
+    const found = this.partitions.find((partition) => partition.name === name);
     if (found) return found;
-    const names = this.partitions.map(({ config }) => config.name).join(', ');
+    const names = this.partitions.map((partition) => partition.name).join(', ');
     throw new HostError('E_NO_PARTITION', `no partition is named "${name}"`, `the partitions are ${names}`);
+  }
+
+  /** The Linux guest of that name. Throws HostError E_NO_PARTITION, or E_PARTITION_STATE for a guest of another kind. */
+  linuxPartition(name: string): LinuxPartition {
+    const partition = this.partition(name);
+    if (partition instanceof LinuxPartition) return partition;
+    throw new HostError(
+      'E_PARTITION_STATE',
+      `${name} is the guest of an image, which has no TPM and is not suspended`,
+      'name a partition that host.yaml gives `linux`',
+    );
   }
 
   /** Stop the partitions, then the platform in order (TPM2_Shutdown). Idempotent. */
@@ -80,20 +93,52 @@ export class Host {
       observe({ kind: 'enrolled', platform, verifier: config.verifierUrl });
     }
     for (const partition of config.partitions) {
-      const relay = new Relay(partition, verifier, this.platform.store, observe);
-      const { machine, platform } = this;
-      const context = { machine, platform, allowDebug: platform.policy.allowDebug, relay, observe };
-      this.partitions.push(await Partition.launch(partition, context));
+      this.partitions.push(await this.launchPartition(partition, verifier, observe));
     }
     for (const partition of this.partitions) partition.admit();
     config.channels.forEach(([a, b], end) => {
-      this.machine.root('channelOpen', this.partition(a).id, end, this.partition(b).id, end);
+      this.machine.root('channelOpen', this.partition(a).status().id, end, this.partition(b).status().id, end);
     });
     this.machine.root('bootLock');
+    for (const { name, console } of this.partitions) {
+      await console.hub.listen(partitionConsole(config.stateDirectory, name));
+    }
     this.control = await ControlServer.listen(config.stateDirectory, {
       partitions: () => this.status(),
       ...this.platform.operatorMethods(),
+      ...this.guestMethods(),
     });
     for (const partition of this.partitions) await partition.start();
+    observe({ kind: 'ready' });
+  }
+
+  private async launchPartition(
+    config: PartitionConfig,
+    verifier: VerifierClient | undefined,
+    observe: HostObserver,
+  ): Promise<HostedPartition> {
+    const { machine, platform } = this;
+    if ('linux' in config) {
+      if (config.linux === 'x86_64' && machine.engine.name === 'v86') {
+        const remedy = 'set `linux: i686`, or `engine: kvm` where `nexus engines` finds it usable';
+        throw new HostError('E_ENVIRONMENT', `${config.name}: v86 runs 32-bit guests`, remedy);
+      }
+      const files = await fetchLinux(linuxCache(), config.linux, { tools: true });
+      return LinuxPartition.launch(config, { machine, platform, files, observe });
+    }
+    const relay = new Relay(config, verifier, platform.store, observe);
+    const { allowDebug } = platform.policy;
+    return Partition.launch(config, { machine, platform, allowDebug, relay, observe });
+  }
+
+  /** What the operator may ask about one Linux guest. */
+  private guestMethods(): ControlMethods {
+    const guest = (parameters: unknown) => this.linuxPartition(textOf(parameters, 'name'));
+    return {
+      suspend: (parameters) => guest(parameters).suspend(textOf(parameters, 'file')),
+      restore: (parameters) => guest(parameters).restore(textOf(parameters, 'file')),
+      discard: (parameters) => guest(parameters).discard(),
+      ekCertificate: async (parameters) => Buffer.from(await guest(parameters).ekCertificate()).toString('hex'),
+    };
   }
 }

@@ -1,5 +1,6 @@
 /** A host: platform TPM, core, engine and partitions together. */
 export * from './config.ts';
+export { ConsoleHub, partitionConsole } from './console.ts';
 export { askHost } from './control.ts';
 export * from './errors.ts';
 export * from './events.ts';

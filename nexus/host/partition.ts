@@ -12,9 +12,8 @@ import {
   SERVICE_BASE,
   type Vm,
   type VmExit,
-  WINDOW_BASE,
 } from '../../vmm/index.ts';
-import { CALLS, errorName, KIND_STANDARD, KIND_TRUSTED, P_FREE, P_STOPPED, state } from '../core/index.ts';
+import { CALLS, errorName } from '../core/index.ts';
 import {
   checkAgainstManifest,
   codeIdentity,
@@ -33,20 +32,15 @@ import {
   type ServiceRelay,
   type TrustedCode,
 } from '../services/index.ts';
-import type { PartitionConfig } from './config.ts';
-import { ConsoleLines } from './console-lines.ts';
+import { Allotment } from './allotment.ts';
+import type { ImagePartitionConfig } from './config.ts';
+import { Console } from './console.ts';
 import { HostError } from './errors.ts';
 import type { HostObserver } from './events.ts';
 import type { Machine } from './machine.ts';
 
 const PAGE_SIZE = 4096;
 const PERM_ALL = PERM_READ | PERM_WRITE;
-/** Exchange-pool pages that each partition owns, at the first pages of its window. */
-export const SHARED_PAGES = 16;
-const WINDOW_FIRST = WINDOW_BASE / PAGE_SIZE;
-/** Page numbers of those pages. */
-const SHARED: readonly number[] = Array.from({ length: SHARED_PAGES }, (_, page) => WINDOW_FIRST + page);
-
 /** Refusals of one partition that are told one by one; its exit tells how many there were. */
 const REFUSALS_TOLD = 1000;
 
@@ -55,10 +49,24 @@ export interface PartitionStatus {
   readonly name: string;
   readonly id: number;
   readonly type: 'trusted' | 'standard';
-  readonly state: 'running' | 'stopped' | 'crashed';
+  /** `suspended`: saved to a file, from which it waits to be restored. */
+  readonly state: 'running' | 'stopped' | 'crashed' | 'suspended';
   readonly memoryBytes: number;
   readonly hypercalls: number;
   readonly codeIdentity?: string;
+}
+
+/** What a host does with a partition of any kind. */
+export interface HostedPartition {
+  readonly name: string;
+  readonly console: Console;
+  status(): PartitionStatus;
+  /** Let the core know it as running: from here on it may be a party to channels and grants. */
+  admit(): void;
+  /** Execute its first instruction. */
+  start(): Promise<void>;
+  /** Stop it if it runs, destroy it in the core, and scrub what it had. Idempotent. */
+  destroy(): Promise<void>;
 }
 
 /** An image, its manifest where it is trusted, and what of them is measured: read once, checked, not yet running. */
@@ -77,73 +85,59 @@ export interface PartitionContext {
   readonly observe: HostObserver;
 }
 
-export class Partition {
-  readonly config: PartitionConfig;
-  readonly id: number;
+export class Partition implements HostedPartition {
+  readonly config: ImagePartitionConfig;
+  readonly name: string;
+  readonly console: Console;
   private readonly context: PartitionContext;
   private readonly services: PartitionServices;
   private readonly code: TrustedCode | undefined;
-  /** Its private memory, by page. */
-  private readonly frames: readonly number[];
-  private readonly console: ConsoleLines;
+  private readonly allotment: Allotment;
   private vm: Vm | undefined;
   private exit: VmExit | undefined;
   private hypercalls = 0;
   private refusals = 0;
 
   private constructor(
-    config: PartitionConfig,
-    id: number,
+    config: ImagePartitionConfig,
     context: PartitionContext,
     code: TrustedCode | undefined,
-    frames: readonly number[],
+    allotment: Allotment,
   ) {
     this.config = config;
-    this.id = id;
+    this.name = config.name;
     this.context = context;
     this.code = code;
-    this.frames = frames;
+    this.allotment = allotment;
     this.services = new PartitionServices(config.name, code, context.platform, context.relay);
-    this.console = new ConsoleLines((line) => context.observe({ kind: 'console', name: config.name, line }));
+    this.console = new Console(config.name, context.observe, (bytes) => this.vm?.input(bytes));
   }
 
   /**
    * Load, check, measure, and give its memory to the core; sealed, so that nothing of it can change any more, but not
    * yet running. Throws HostError E_IMAGE, ManifestError, or E_CORE_REFUSED.
    */
-  static async launch(config: PartitionConfig, context: PartitionContext): Promise<Partition> {
+  static async launch(config: ImagePartitionConfig, context: PartitionContext): Promise<Partition> {
     const { machine, observe } = context;
     const loaded = load(config, context.allowDebug);
-    const id = machine.freePartition();
-    const pages = config.memoryBytes / PAGE_SIZE;
-    const frames = machine.takeFrames(pages);
-    const shared = machine.takePoolFrames(SHARED_PAGES);
-    machine.root('partitionCreate', id, config.kind === 'trusted' ? KIND_TRUSTED : KIND_STANDARD, 0);
-    frames.forEach((frame, page) => {
-      machine.root('frameAssign', frame, id, page, PERM_ALL);
-    });
-    shared.forEach((frame, page) => {
-      machine.root('frameAssign', frame, id, SHARED[page] ?? 0, PERM_ALL);
-    });
-    if (loaded.code) for (const { page } of loaded.frames) machine.root('frameMeasure', frames[page] ?? 0);
-    const partition = new Partition(config, id, context, loaded.code, frames);
+    const measured = loaded.code ? loaded.frames.map(({ page }) => page) : [];
+    const allotment = new Allotment(machine, config.kind, config.memoryBytes, measured);
+    const partition = new Partition(config, context, loaded.code, allotment);
     // The engine gets the bytes that were measured, not the file again.
-    const vm = await machine.engine.create({
+    partition.vm = await machine.engine.create({
       name: config.name,
       memoryBytes: config.memoryBytes,
       segments: loaded.frames.map(({ page, content }) => ({ gpa: page * PAGE_SIZE, bytes: content })),
       entry: loaded.entry,
       onHypercall: (call) => partition.hypercall(call),
-      onConsole: (bytes) => partition.console.push(bytes),
+      onConsole: partition.console.show,
       onExit: (exit) => partition.ended(exit),
     });
-    partition.vm = vm;
-    machine.attach(id, vm);
-    machine.root('partitionSeal', id);
+    allotment.seal(partition.vm);
     observe({
       kind: 'partition',
       name: config.name,
-      id,
+      id: partition.id,
       type: config.kind,
       memoryBytes: config.memoryBytes,
       populatedFrames: loaded.frames.length,
@@ -153,21 +147,17 @@ export class Partition {
     return partition;
   }
 
-  /** Let the core know it as running: from here on it may be a party to channels and grants. */
-  admit(): void {
-    const { machine } = this.context;
-    machine.root('partitionRun', this.id);
-    machine.carryOutAll(this.id, SHARED);
+  /** Its number in the core. */
+  get id(): number {
+    return this.allotment.id;
   }
 
-  /** Execute its first instruction. */
+  admit(): void {
+    this.allotment.admit();
+  }
+
   async start(): Promise<void> {
     await this.vm?.start();
-  }
-
-  /** Bytes typed on its console. */
-  input(bytes: Uint8Array): void {
-    this.vm?.input(bytes);
   }
 
   status(): PartitionStatus {
@@ -182,13 +172,10 @@ export class Partition {
     };
   }
 
-  /** Stop it if it runs, destroy it in the core, and scrub what it had. Idempotent. */
   async destroy(): Promise<void> {
     await this.vm?.stop();
-    const { machine } = this.context;
-    if (state.partitionState[this.id] === P_FREE) return;
-    if (state.partitionState[this.id] !== P_STOPPED) machine.root('partitionStop', this.id);
-    machine.destroy(this.id, this.frames);
+    await this.console.close();
+    this.allotment.destroy();
   }
 
   private async hypercall({ call, args, input }: Hypercall): Promise<HypercallReply> {
@@ -218,8 +205,7 @@ export class Partition {
   private ended(exit: VmExit): void {
     this.exit = exit;
     this.console.end();
-    const now = state.partitionState[this.id];
-    if (now !== P_STOPPED && now !== P_FREE) this.context.machine.root('partitionStop', this.id);
+    this.allotment.stop();
     this.context.observe({
       kind: 'exit',
       name: this.config.name,
@@ -231,7 +217,7 @@ export class Partition {
   }
 }
 
-function load(config: PartitionConfig, allowDebug: boolean): Loaded {
+function load(config: ImagePartitionConfig, allowDebug: boolean): Loaded {
   const image = readFileSync(config.image);
   const manifest = config.manifest === undefined ? undefined : parseManifest(readFileSync(config.manifest));
   if (manifest) {

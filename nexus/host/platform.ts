@@ -2,7 +2,7 @@
  * The platform of a host: the embedded TPM and its state, the measured boot, the root secret that opens to this build
  * of the nexus only, and what partitions may have of them.
  */
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   encodeCoseKey,
@@ -14,12 +14,12 @@ import {
   signEat,
   VerifierClient,
 } from '../../attestation/index.ts';
-import { decode, encode, TPM_ALG, TPM_SU, TPMT_PUBLIC, TPMT_SIGNATURE, Tpm, TpmClient } from '../../tpm/index.ts';
-import { manufacture } from '../../tpm/manufacture/index.ts';
-import { localTransport } from '../../tpm/transports/local.ts';
+import { decode, encode, TPM_ALG, TPM_SU, TPMT_PUBLIC, TPMT_SIGNATURE, type Tpm, TpmClient } from '../../tpm/index.ts';
+import type { FreshnessCounter } from '../../vmm/index.ts';
 import type { LaunchPolicy } from '../launch/index.ts';
 import {
   NexusKeys,
+  type PartitionPurpose,
   ROOT_SECRET_SIZE,
   ServiceError,
   type ServicePlatform,
@@ -28,6 +28,7 @@ import {
   unsealFromPlatform,
 } from '../services/index.ts';
 import { measuredBoot } from './boot.ts';
+import { bytesOf, textOf } from './control.ts';
 import { Counters } from './counters.ts';
 import { HostError } from './errors.ts';
 import type { HostObserver } from './events.ts';
@@ -43,19 +44,19 @@ import {
   unsealRoot,
 } from './platform-keys.ts';
 import { HostStore } from './store.ts';
+import { authorityOfNexus, openManufactured, partitionOwner, readEkCertificate } from './tpms.ts';
 
-/** NV index and persistent handle of the P-256 endorsement key (TCG EK Credential Profile). */
-const EK_CERTIFICATE = 0x01c0000a;
+/** Persistent handle of the P-256 endorsement key (TCG EK Credential Profile). */
 const EK_HANDLE = 0x8101000a;
 /** NV index of the platform's boot counter, in the range that an owner may define ("NX" 1). */
 const BOOT_COUNTER = 0x01804e58;
 /** NV index of the counter that the record of the partitions' counters is held against. */
 const COUNTER_FRESHNESS = 0x01804e59;
-/** Largest TPM2_NV_Read and TPM2_GetRandom that every TPM serves. */
-const NV_CHUNK = 512;
+/** Largest TPM2_GetRandom that every TPM serves. */
 const RANDOM_CHUNK = 32;
 const EMPTY = new Uint8Array();
 interface Parts {
+  readonly stateDirectory: string;
   readonly tpm: Tpm;
   readonly client: TpmClient;
   readonly store: HostStore;
@@ -70,6 +71,7 @@ export class Platform implements ServicePlatform {
   readonly policy: LaunchPolicy;
   readonly keys: NexusKeys;
   readonly store: HostStore;
+  private readonly stateDirectory: string;
   private readonly tpm: Tpm;
   private readonly client: TpmClient;
   private readonly eventLog: Uint8Array;
@@ -80,6 +82,7 @@ export class Platform implements ServicePlatform {
   private queue: Promise<unknown> = Promise.resolve();
 
   private constructor(parts: Parts) {
+    this.stateDirectory = parts.stateDirectory;
     this.policy = parts.policy;
     this.keys = parts.keys;
     this.store = parts.store;
@@ -106,8 +109,11 @@ export class Platform implements ServicePlatform {
     const opened: (() => Promise<unknown>)[] = [() => store.close()];
     try {
       const policy = await choosePolicy(store.launchPolicy());
-      const manufactured = await manufactureOnce(stateDirectory);
-      const tpm = await Tpm.create({ store: await openState(join(stateDirectory, 'tpm')) });
+      const { tpm, manufactured } = await openManufactured(join(stateDirectory, 'tpm'), {
+        keys: ['p256', 'rsa2048'],
+        onManufactured: ({ authority }) =>
+          writeFileAtomic(join(stateDirectory, 'manufacturer.pem'), Buffer.from(authority.map(pem).join(''))),
+      });
       opened.unshift(() => tpm.close());
       tpm.powerOn();
       const client = await TpmClient.of(tpm);
@@ -123,7 +129,7 @@ export class Platform implements ServicePlatform {
       const counters = await Counters.open(store, keys.counterKey(), freshness);
       const boots = await NvCounter.open(client, BOOT_COUNTER);
       await boots.increment();
-      const platform = new Platform({ tpm, client, store, policy, eventLog, ak, keys, counters });
+      const platform = new Platform({ stateDirectory, tpm, client, store, policy, eventLog, ak, keys, counters });
       observe({
         kind: 'platform',
         pcrs: await platform.readPcrs(),
@@ -229,6 +235,36 @@ export class Platform implements ServicePlatform {
     await this.store.close();
   }
 
+  /** The TPM of a partition: made, and certified by this nexus, at first use; its state opens to this nexus only. */
+  async partitionTpm(name: string): Promise<Tpm> {
+    const key = this.partitionKey('tpm', name);
+    try {
+      const { tpm } = await openManufactured(join(this.stateDirectory, 'partitions', name, 'tpm'), {
+        keys: ['p256', 'rsa2048'],
+        authority: await authorityOfNexus(this.keys),
+        subject: name,
+        key: { secret: key },
+      });
+      return tpm;
+    } finally {
+      key.fill(0);
+    }
+  }
+
+  /** Key of what the nexus keeps for a partition of this platform. The caller zeroes it after use. */
+  partitionKey(purpose: PartitionPurpose, name: string): Uint8Array {
+    return this.keys.partitionKey(purpose, partitionOwner(name));
+  }
+
+  /** A counter for one purpose of one partition. It never falls: the platform TPM says so. */
+  freshness(purpose: PartitionPurpose, name: string): FreshnessCounter {
+    const owner = partitionOwner(`${purpose}/${name}`);
+    return {
+      read: async () => this.counters.value(owner, 0),
+      increment: () => this.counters.increment(owner, 0),
+    };
+  }
+
   private async readPcrs(): Promise<Record<number, string>> {
     const pcrs: Record<number, string> = {};
     for (const index of QUOTED_PCRS) {
@@ -246,15 +282,8 @@ export class Platform implements ServicePlatform {
     return { replayed, events: log.events.length };
   }
 
-  private async ekCertificate(): Promise<Uint8Array> {
-    const { nvPublic } = await this.client.NV_ReadPublic({ nvIndex: EK_CERTIFICATE });
-    const certificate = new Uint8Array(nvPublic.dataSize);
-    for (let offset = 0; offset < certificate.length; offset += NV_CHUNK) {
-      const size = Math.min(NV_CHUNK, certificate.length - offset);
-      const { data } = await this.client.NV_Read({ authHandle: EK_CERTIFICATE, nvIndex: EK_CERTIFICATE, size, offset });
-      certificate.set(data, offset);
-    }
-    return certificate;
+  private ekCertificate(): Promise<Uint8Array> {
+    return readEkCertificate(this.client);
   }
 
   private exclusive<T>(work: () => Promise<T>): Promise<T> {
@@ -262,28 +291,6 @@ export class Platform implements ServicePlatform {
     this.queue = run.catch(() => {});
     return run;
   }
-}
-
-/**
- * A TPM is manufactured in a directory of its own that takes its final name in one step, so that a crash leaves a whole
- * TPM or none. True when this call did it.
- */
-async function manufactureOnce(stateDirectory: string): Promise<boolean> {
-  const final = join(stateDirectory, 'tpm');
-  if (existsSync(final)) return false;
-  const unfinished = join(stateDirectory, 'tpm.unfinished');
-  rmSync(unfinished, { recursive: true, force: true });
-  const tpm = await Tpm.create({ store: await openState(unfinished) });
-  try {
-    tpm.powerOn();
-    const { authority } = await manufacture(localTransport(tpm), { keys: ['p256', 'rsa2048'] });
-    tpm.powerOff();
-    writeFileAtomic(join(stateDirectory, 'manufacturer.pem'), Buffer.from(authority.map(pem).join('')));
-  } finally {
-    await tpm.close();
-  }
-  renameSync(unfinished, final);
-  return true;
 }
 
 async function createRoot(
@@ -307,18 +314,6 @@ function pem(der: Uint8Array): string {
       .toString('base64')
       .match(/.{1,64}/g) ?? [];
   return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
-}
-
-function bytesOf(parameters: unknown, name: string): Uint8Array {
-  const value = (parameters as Record<string, unknown> | null)?.[name];
-  if (typeof value === 'string' && /^([0-9a-f]{2})*$/.test(value)) return Uint8Array.from(Buffer.from(value, 'hex'));
-  throw new TypeError(`${name}: expected bytes as lower-case hexadecimal`);
-}
-
-function textOf(parameters: unknown, name: string): string {
-  const value = (parameters as Record<string, unknown> | null)?.[name];
-  if (typeof value === 'string') return value;
-  throw new TypeError(`${name}: expected text`);
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');

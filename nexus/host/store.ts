@@ -8,6 +8,7 @@ import type { LaunchPolicy } from '../launch/index.ts';
 
 const BLOB = 'blob/';
 const COUNTERS = 'counters';
+const SUSPENDED = 'suspended/';
 const ROOT_SECRET = 'root-secret';
 const POLICY = 'launch-policy';
 
@@ -44,6 +45,15 @@ export class HostStore {
         .digest('hex');
       return { name, sha256 };
     });
+  }
+
+  /** Whether a partition waits to be restored. The root may lie here: what a snapshot opens to is not decided by it. */
+  suspended(name: string): boolean {
+    return this.records.get(SUSPENDED + name) !== undefined;
+  }
+
+  setSuspended(name: string, suspended: boolean): Promise<void> {
+    return this.records.commit([{ key: SUSPENDED + name, value: suspended ? new Uint8Array() : undefined }]);
   }
 
   sealedRoot(): SealedRoot | undefined {

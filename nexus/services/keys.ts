@@ -13,6 +13,9 @@ export type SealSelector =
   /** Any code of this signer (digest of its public key) whose security version is at least `minimumSvn`. */
   | { readonly kind: 'signer'; readonly signer: Uint8Array; readonly minimumSvn: number };
 
+/** What a partition's keys are for: the state of its TPM, its snapshots, its disk. */
+export type PartitionPurpose = 'tpm' | 'snapshot' | 'volume';
+
 export class NexusKeys {
   private readonly root: Uint8Array;
   private counters: Uint8Array | undefined;
@@ -34,6 +37,11 @@ export class NexusKeys {
   /** AES-256 key of what the operator seals to this platform and nexus (`nexus seal`). */
   operatorKey(): Uint8Array {
     return this.derive('nexus-tcb seal to platform v1', new Uint8Array());
+  }
+
+  /** 32 bytes of key for what the nexus keeps for the partition `owner` (32 bytes). The caller zeroes it after use. */
+  partitionKey(purpose: PartitionPurpose, owner: Uint8Array): Uint8Array {
+    return this.derive(`nexus-tcb partition ${purpose} v1`, owner);
   }
 
   /** HMAC key that authenticates the records of counters. The same array each time; zeroed by `destroy`. */

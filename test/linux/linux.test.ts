@@ -187,7 +187,11 @@ describe.skipIf(skip !== undefined)(`stock Linux on v86${skip ? ` (skipped: ${sk
     let value = 0n;
     const counter = { read: async () => value, increment: async () => ++value };
     const seal = { key: randomBytes(32), partition: randomBytes(32) };
-    const file = await suspend(vm, seal, counter, tpm);
+    let file = new Uint8Array();
+    const keep = (sealed: Uint8Array) => {
+      file = Uint8Array.from(sealed);
+    };
+    await suspend(vm, seal, counter, keep, tpm);
     expect(await guest.exit).toEqual({ kind: 'stopped', by: 'host' });
 
     const again = new GuestShell();

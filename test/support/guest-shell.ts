@@ -14,11 +14,11 @@ export interface Outcome {
 export class GuestShell {
   /** All that the guest said. */
   transcript = '';
-  #vm: Vm | undefined;
+  #vm: Pick<Vm, 'input'> | undefined;
   #read = 0;
   #listeners = new Set<() => void>();
 
-  attach(vm: Vm): void {
+  attach(vm: Pick<Vm, 'input'>): void {
     this.#vm = vm;
   }
 

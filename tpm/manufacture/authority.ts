@@ -63,6 +63,27 @@ function authorityOf(
   return { issuer, issuerKey, chain: [new Uint8Array(issuer.rawData), new Uint8Array(root.rawData)] };
 }
 
+/**
+ * An authority of one key that exists already (ECDSA, exportable public half): it is its own root. The certificate is
+ * made anew at each call; what the key signed before still chains to it.
+ */
+export async function authorityOfKey(
+  keys: webcrypto.CryptoKeyPair,
+  name: string,
+  now = new Date(),
+): Promise<CertificateAuthority> {
+  const issuer = await x509.X509CertificateGenerator.createSelfSigned({
+    name: [{ CN: [name] }],
+    keys,
+    notBefore: now,
+    notAfter: NO_EXPIRATION,
+    serialNumber: serialNumber(),
+    signingAlgorithm: SIGNATURE,
+    extensions: await authorityExtensions(keys.publicKey, keys.publicKey, 0),
+  });
+  return { issuer, issuerKey: keys.privateKey, chain: [new Uint8Array(issuer.rawData)] };
+}
+
 async function authorityExtensions(own: webcrypto.CryptoKey, signer: webcrypto.CryptoKey, pathLength: number) {
   return [
     new x509.BasicConstraintsExtension(true, pathLength, true),

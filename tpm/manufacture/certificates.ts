@@ -47,14 +47,15 @@ export type PublicKeyJwk =
   | { readonly kty: 'RSA'; readonly n: string; readonly e: string }
   | { readonly kty: 'EC'; readonly crv: 'P-256' | 'P-384'; readonly x: string; readonly y: string };
 
-/** Endorsement certificate over a key, DER. */
+/** Endorsement certificate over a key, DER. `subject` is its common name; without one the subject is empty. */
 export function ekCertificate(
   authority: CertificateAuthority,
   key: PublicKeyJwk,
   tpm: TpmIdentity,
   now: Date,
+  subject?: string,
 ): Promise<Uint8Array> {
-  return certificate(authority, key, now, OID.kpEKCertificate, tpmNames(tpm), [tpmSpecification(tpm)]);
+  return certificate(authority, key, now, OID.kpEKCertificate, tpmNames(tpm), [tpmSpecification(tpm)], subject);
 }
 
 /** Platform certificate over the same key, DER. */
@@ -92,10 +93,11 @@ async function certificate(
   purpose: string,
   names: x509.JsonNameParams,
   more: readonly x509.Extension[],
+  subject?: string,
 ): Promise<Uint8Array> {
   const made = await x509.X509CertificateGenerator.create({
-    // Empty, because the names stand in the critical subjectAltName.
-    subject: '',
+    // Empty for a chip: its names stand in the critical subjectAltName.
+    subject: subject === undefined ? '' : [{ CN: [subject] }],
     issuer: issuer.subject,
     publicKey: await importKey(key),
     signingKey: issuerKey,

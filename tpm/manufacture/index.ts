@@ -1,5 +1,5 @@
 /** Manufacture: endorsement keys and certificates, as a TPM has them when it leaves its factory. */
-export { authorityIn, type CertificateAuthority, createAuthority } from './authority.ts';
+export { authorityIn, authorityOfKey, type CertificateAuthority, createAuthority } from './authority.ts';
 export type { PlatformIdentity, TpmIdentity } from './certificates.ts';
 export type { EkKind } from './ek.ts';
 export { ManufactureError } from './errors.ts';

@@ -21,6 +21,8 @@ export interface ManufactureOptions {
   readonly persist?: boolean;
   /** Names in the platform certificate; absent: none is made. */
   readonly platform?: PlatformIdentity;
+  /** Common name of the endorsement certificates' subject. Default: an empty subject, as chips have. */
+  readonly subject?: string;
   /** Begin of validity. Default: now. */
   readonly now?: Date;
 }
@@ -62,7 +64,7 @@ export async function manufacture(transport: TpmTransport, options: ManufactureO
     const profile = EK_PROFILES[kind];
     const { handle, publicArea } = await tpm.createEk(profile.template);
     const key = publicKeyOf(kind, publicArea);
-    await store(kind, profile.certificateIndex, await ekCertificate(authority, key, identity, now));
+    await store(kind, profile.certificateIndex, await ekCertificate(authority, key, identity, now, options.subject));
     if (options.platform && kind === keys[0]) {
       const der = await platformCertificate(authority, key, options.platform, now);
       await store('platform', PLATFORM_CERTIFICATE_INDEX, der);

@@ -4,12 +4,12 @@ import { closeSync, constants, fsyncSync, writeSync } from 'node:fs';
 import { StoreError } from './store-error.ts';
 import { openPrivate, readPrivate } from './store-files.ts';
 
-/** `file` is made at first use. A passphrase goes through scrypt (RFC 7914). */
-export type KeySource = { readonly file: string } | { readonly passphrase: string };
+/** `file` is made at first use; `secret` is 32 octets that the caller keeps. A passphrase goes through scrypt (RFC 7914). */
+export type KeySource = { readonly file: string } | { readonly secret: Uint8Array } | { readonly passphrase: string };
 
 /** How the key was derived; it stands in the state's header. */
 export interface KeyDerivation {
-  /** 0: from a file. Else the binary logarithm of scrypt's N. */
+  /** 0: it is the secret itself. Else the binary logarithm of scrypt's N. */
   readonly logN: number;
   readonly salt: Uint8Array;
 }
@@ -21,14 +21,15 @@ const LOG_N = 15;
 const MAX_LOG_N = 20;
 
 export const newDerivation = (source: KeySource): KeyDerivation => ({
-  logN: 'file' in source ? 0 : LOG_N,
+  logN: 'passphrase' in source ? LOG_N : 0,
   salt: randomBytes(16),
 });
 
 /** The master key. `fresh` allows a key file to be made. Throws NO_KEY, PERMISSION, WRONG_KEY. */
 export function masterKey(source: KeySource, { logN, salt }: KeyDerivation, fresh: boolean, state: string): Uint8Array {
-  if ('file' in source) {
-    if (logN !== 0) throw new StoreError('WRONG_KEY', state, 'is encrypted under a passphrase, not a key file');
+  if (!('passphrase' in source)) {
+    if (logN !== 0) throw new StoreError('WRONG_KEY', state, 'is encrypted under a passphrase, not a key');
+    if ('secret' in source) return secretKey(source.secret);
     const key = readPrivate(source.file, true) ?? makeKey(source.file, fresh, state);
     if (key.length !== KEY_SIZE) throw new StoreError('WRONG_KEY', source.file, `is not a key of ${KEY_SIZE} octets`);
     return key;
@@ -36,6 +37,12 @@ export function masterKey(source: KeySource, { logN, salt }: KeyDerivation, fres
   if (logN === 0) throw new StoreError('WRONG_KEY', state, 'is encrypted under a key file, not a passphrase');
   if (logN > MAX_LOG_N) throw new StoreError('CORRUPT', state, 'asks for an absurd amount of work to derive its key');
   return scryptSync(source.passphrase, salt, KEY_SIZE, { N: 2 ** logN, r: 8, p: 1, maxmem: 2 ** (logN + 11) });
+}
+
+/** A copy, so that the caller may zero its own. */
+function secretKey(secret: Uint8Array): Uint8Array {
+  if (secret.length !== KEY_SIZE) throw new RangeError(`a key has ${KEY_SIZE} octets, not ${secret.length}`);
+  return secret.slice();
 }
 
 function makeKey(path: string, fresh: boolean, state: string): Uint8Array {

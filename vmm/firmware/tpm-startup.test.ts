@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { measure, startTpm } from './tpm-startup.ts';
+import { closePlatformHierarchy, measure, startTpm } from './tpm-startup.ts';
 
 const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 const OK = hex('8001 0000000a 00000000');
@@ -46,4 +46,15 @@ it('never accepts a malformed answer about banks, and throws nothing untyped', a
       await measure(scripted(response), []).catch((error) => expect(error).toMatchObject({ code: 'FIRMWARE_TPM' }));
     }),
   );
+});
+
+it('closes the platform hierarchy with a value of its own each time, and takes a closed one as it is', async () => {
+  const tpm = scripted(OK, OK, hex('8001 0000000a 000009a2'), hex('8001 0000000a 00000101'));
+  await closePlatformHierarchy(tpm);
+  await closePlatformHierarchy(tpm);
+  const [first = '', second = ''] = tpm.commands;
+  expect(first.slice(0, 28 + 26)).toBe('80020000003d000001294000000c00000009400000090000000000');
+  expect(first.slice(-64)).not.toBe(second.slice(-64));
+  await closePlatformHierarchy(tpm);
+  await expect(closePlatformHierarchy(tpm)).rejects.toMatchObject({ code: 'FIRMWARE_TPM' });
 });

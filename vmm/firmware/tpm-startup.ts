@@ -1,9 +1,9 @@
 /**
- * What firmware does with a TPM before an operating system runs: start it and extend measurements. Three commands,
- * written out, so that the monitor's boot path needs no client library. TPM 2.0 Library, Part 3: sections 9.3
- * (Startup), 22.2 (PCR_Extend) and 30.2 (GetCapability).
+ * What firmware does with a TPM before an operating system runs: start it, extend measurements, close the platform
+ * hierarchy. Four commands, written out, so that the monitor's boot path needs no client library. TPM 2.0 Library,
+ * Part 3: sections 9.3 (Startup), 22.2 (PCR_Extend), 24.8 (HierarchyChangeAuth) and 30.2 (GetCapability).
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { TpmDevice } from '../../tpm/device.ts';
 
 /** Something to be extended into a PCR and written to the event log. */
@@ -52,12 +52,15 @@ const HASHES: ReadonlyMap<number, string> = new Map([
   [0x000d, 'sha512'],
 ]);
 
-const CC = { STARTUP: 0x144, GET_CAPABILITY: 0x17a, PCR_EXTEND: 0x182 } as const;
+const CC = { HIERARCHY_CHANGE_AUTH: 0x129, STARTUP: 0x144, GET_CAPABILITY: 0x17a, PCR_EXTEND: 0x182 } as const;
 const ST = { NO_SESSIONS: 0x8001, SESSIONS: 0x8002 } as const;
 /** TPM_RC_INITIALIZE: TPM2_Startup is not expected. */
 const RC_INITIALIZE = 0x100;
 const CAP_PCRS = 5;
 const RS_PW = 0x40000009;
+const RH_PLATFORM = 0x4000000c;
+/** TPM_RC_BAD_AUTH of session 1, and TPM_RC_HIERARCHY of handle 1: somebody has closed it before. */
+const RC_CLOSED: ReadonlySet<number> = new Set([0x9a2, 0x185]);
 
 type Executes = Pick<TpmDevice, 'execute'>;
 
@@ -66,6 +69,22 @@ export async function startTpm(tpm: Executes): Promise<void> {
   await run(tpm, ST.NO_SESSIONS, CC.STARTUP, u16(0)).catch((error: unknown) => {
     if (!(error instanceof FirmwareError) || error.responseCode !== RC_INITIALIZE) throw error;
   });
+}
+
+/**
+ * Take the platform hierarchy out of the guest's hands until the next start: its authorization becomes a value that
+ * nobody knows, as firmware does before it boots an operating system. One that is closed already stays so.
+ */
+export async function closePlatformHierarchy(tpm: Executes): Promise<void> {
+  const secret = randomBytes(32);
+  const newAuth = [u16(secret.length), secret];
+  await run(tpm, ST.SESSIONS, CC.HIERARCHY_CHANGE_AUTH, u32(RH_PLATFORM), ...EMPTY_PASSWORD, ...newAuth).catch(
+    (error: unknown) => {
+      const closed = error instanceof FirmwareError && RC_CLOSED.has(error.responseCode ?? 0);
+      if (!closed) throw error;
+    },
+  );
+  secret.fill(0);
 }
 
 /** Extend the events in order into all active banks; gives what the log must hold. Throws FirmwareError. */
@@ -84,9 +103,7 @@ export async function measure(tpm: Executes, events: readonly MeasuredEvent[]): 
       ST.SESSIONS,
       CC.PCR_EXTEND,
       u32(pcr),
-      u32(9), // size of the authorization area: an empty password
-      u32(RS_PW),
-      new Uint8Array(5),
+      ...EMPTY_PASSWORD,
       u32(digests.size),
       ...[...digests].flatMap(([bank, digest]) => [u16(bank), digest]),
     );
@@ -137,3 +154,5 @@ async function run(tpm: Executes, tag: number, code: number, ...parts: Uint8Arra
 
 const u16 = (value: number) => Uint8Array.of(value >>> 8, value & 0xff);
 const u32 = (value: number) => Uint8Array.of(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff);
+/** An authorization area of one empty password, its size in front. */
+const EMPTY_PASSWORD = [u32(9), u32(RS_PW), new Uint8Array(5)];

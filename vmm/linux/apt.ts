@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { StoreError } from '../../tpm/state/store-error.ts';
@@ -29,6 +30,9 @@ const SOURCES = '/etc/apt/sources.list.d/debian.sources';
 const PREPARE_LIMIT_MS = 300_000;
 const PREPARE_POLL_MS = 250;
 const SOURCES_OLD_STYLE = '/etc/apt/sources.list';
+
+/** Where packages of guests are kept, unless somebody says otherwise. */
+export const linuxCache = (): string => process.env.NEXUS_CACHE ?? join(homedir(), '.cache', 'nexus', 'linux');
 
 export class AptCache {
   readonly directory: string;

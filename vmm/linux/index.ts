@@ -1,7 +1,16 @@
+export { linuxCache } from './apt.ts';
 export { directTables, type LinuxBoot, LOG_AREA, type PlacedLinux, placeLinux } from './boot.ts';
 export { LinuxGuestError } from './error.ts';
 export { FAST_COMMAND_LINE, fetchLinux, type LinuxArchitecture, type LinuxFiles } from './guest.ts';
 export { READY_MARK } from './init.ts';
 export type { LinuxKernel } from './kernel.ts';
-export { type LaunchedLinux, type LinuxLaunch, launchLinux, linuxDevices } from './launch.ts';
+export {
+  type LaunchedLinux,
+  type LinuxLaunch,
+  type LinuxMachine,
+  launchLinux,
+  linuxDevices,
+  type PreparedLinux,
+  prepareLinux,
+} from './launch.ts';
 export { measuredEvents } from './measure.ts';

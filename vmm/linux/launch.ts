@@ -2,16 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import type { TpmDevice } from '../../tpm/device.ts';
 import { V86_INTERRUPTS, V86_POWER } from '../acpi/machine.ts';
-import type { Engine, Vm, VmExit } from '../engine.ts';
-import { type MeasuredLog, measure, startTpm } from '../firmware/tpm-startup.ts';
+import type { Engine, Vm, VmExit, VmSpec } from '../engine.ts';
+import { closePlatformHierarchy, type MeasuredLog, measure, startTpm } from '../firmware/tpm-startup.ts';
 import type { DeviceSpec } from '../v86/device.ts';
 import { jitGate, powerDevice, tpmDevice } from '../v86/devices/index.ts';
 import { placeLinux } from './boot.ts';
 import type { LinuxFiles } from './guest.ts';
 import { measuredEvents } from './measure.ts';
 
-export interface LinuxLaunch {
-  readonly name: string;
+/** What a guest is made of. */
+export interface LinuxMachine {
   readonly files: Pick<LinuxFiles, 'kernel' | 'initrd'>;
   readonly commandLine: string;
   readonly memoryBytes: number;
@@ -21,13 +21,23 @@ export interface LinuxLaunch {
   readonly tpm?: TpmDevice;
   /** Writes the TCG crypto-agile event log; the attestation room's writer. */
   readonly encodeLog: (log: MeasuredLog) => Uint8Array;
+}
+
+export interface LinuxLaunch extends LinuxMachine {
+  readonly name: string;
   readonly onConsole: (bytes: Uint8Array) => void;
   readonly onExit: (exit: VmExit) => void;
 }
 
+/** A guest before its first instruction: measured, and placed in memory that is still to be made. */
+export interface PreparedLinux {
+  readonly spec: Pick<VmSpec, 'memoryBytes' | 'segments' | 'acpi' | 'devices'> & Required<Pick<VmSpec, 'entry'>>;
+  /** What the guest finds at `/sys/kernel/security/tpm0/binary_bios_measurements`; empty without a TPM. */
+  readonly eventLog: Uint8Array;
+}
+
 export interface LaunchedLinux {
   readonly vm: Vm;
-  /** What the guest finds at `/sys/kernel/security/tpm0/binary_bios_measurements`; empty without a TPM. */
   readonly eventLog: Uint8Array;
 }
 
@@ -48,26 +58,29 @@ export const linuxDevices = (engine: Engine, tpm?: TpmDevice): DeviceSpec[] => [
 ];
 
 /**
- * Create the partition, stopped before its first instruction. A guest on v86 has its TPM as FIFO, on KVM as CRB.
- * Throws LinuxGuestError, FirmwareError or EngineError.
+ * Start the TPM, measure, and lay the guest out. A guest on v86 has its TPM as FIFO, on KVM as CRB.
+ * Throws LinuxGuestError or FirmwareError.
  */
-export async function launchLinux(engine: Engine, launch: LinuxLaunch): Promise<LaunchedLinux> {
-  const { files, commandLine, memoryBytes, tpm } = launch;
+export async function prepareLinux(engine: Engine, machine: LinuxMachine): Promise<PreparedLinux> {
+  const { files, commandLine, memoryBytes, tpm } = machine;
   const boot = { ...files, commandLine, memoryBytes, machine: MACHINE, ...(tpm && { tpm: tpmInterfaceOf(engine) }) };
   let eventLog = new Uint8Array(0);
   if (tpm) {
     tpm.powerOn();
     await startTpm(tpm);
-    eventLog = Uint8Array.from(launch.encodeLog(await measure(tpm, measuredEvents(boot, launch.monitorVersion))));
+    eventLog = Uint8Array.from(machine.encodeLog(await measure(tpm, measuredEvents(boot, machine.monitorVersion))));
+    await closePlatformHierarchy(tpm);
   }
   const { segments, entry } = placeLinux({ ...boot, seed: randomBytes(SEED_SIZE), ...(tpm && { eventLog }) });
+  return { spec: { memoryBytes, segments, entry, acpi: true, devices: linuxDevices(engine, tpm) }, eventLog };
+}
+
+/** Create the partition, stopped before its first instruction. Throws LinuxGuestError, FirmwareError or EngineError. */
+export async function launchLinux(engine: Engine, launch: LinuxLaunch): Promise<LaunchedLinux> {
+  const { spec, eventLog } = await prepareLinux(engine, launch);
   const vm = await engine.create({
+    ...spec,
     name: launch.name,
-    memoryBytes,
-    segments,
-    entry,
-    acpi: true,
-    devices: linuxDevices(engine, tpm),
     // A standard guest has no services of the nexus until its host gives it some.
     onHypercall: () => ({ result: 0 }),
     onConsole: launch.onConsole,

@@ -10,6 +10,8 @@ export class SnapshotError extends Error {
     | 'E_SNAPSHOT_CORRUPT'
     /** Older than the partition's newest state: restoring it would take back what the partition did since. */
     | 'E_SNAPSHOT_STALE'
+    /** Of a machine that this one is not: another engine or size of memory. */
+    | 'E_SNAPSHOT_MACHINE'
     /** The partition cannot be saved now. */
     | 'E_SNAPSHOT_BUSY';
   readonly remedy: string;

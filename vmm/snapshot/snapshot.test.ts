@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Engine, EngineError, type Vm } from '../engine.ts';
 import { openSnapshot, type Snapshot, sealSnapshot } from './format.ts';
-import { type FreshnessCounter, resume, suspend } from './suspend.ts';
+import { type FreshnessCounter, type MovableTpm, resume, suspend } from './suspend.ts';
 
 const seal = { key: new Uint8Array(32).fill(1), partition: new Uint8Array(32).fill(2) };
 const snapshot: Snapshot = {
@@ -116,15 +116,30 @@ const spec = {
   onExit: () => {},
 };
 
+/** What `suspend` hands over. */
+async function suspended(vm: Vm, counter: FreshnessCounter, tpm?: MovableTpm): Promise<Uint8Array> {
+  let kept = new Uint8Array();
+  await suspend(
+    vm,
+    seal,
+    counter,
+    (file) => {
+      kept = Uint8Array.from(file);
+    },
+    tpm,
+  );
+  return kept;
+}
+
 describe('suspend and resume', () => {
   it('a snapshot is good once: neither it nor an older one takes back an NV counter (attack 26)', async () => {
     const counter = platformCounter();
     const tpm = countingTpm();
     tpm.count();
-    const first = await suspend(fakeVm(), seal, counter, tpm);
+    const first = await suspended(fakeVm(), counter, tpm);
     await resume(engine, spec, first, seal, counter, tpm);
     expect(tpm.count()).toBe(2);
-    const second = await suspend(fakeVm(), seal, counter, tpm);
+    const second = await suspended(fakeVm(), counter, tpm);
     for (const old of [first, first]) {
       await expect(resume(engine, spec, old, seal, counter, tpm)).rejects.toMatchObject({ code: 'E_SNAPSHOT_STALE' });
     }
@@ -136,7 +151,33 @@ describe('suspend and resume', () => {
 
   it('waits for a TPM command that is under way', async () => {
     const counter = platformCounter();
-    const file = await suspend(fakeVm(2), seal, counter);
+    const file = await suspended(fakeVm(2), counter);
     expect((await openSnapshot(file, { ...seal, counter: 1n })).vm.memoryBytes).toBe(1 << 20);
+  });
+
+  it('runs on where it cannot be kept, and what was kept of it in part opens no more', async () => {
+    const counter = platformCounter();
+    const calls: string[] = [];
+    const vm = {
+      ...fakeVm(),
+      resume: async () => void calls.push('resume'),
+      stop: async () => void calls.push('stop'),
+    };
+    let partial = new Uint8Array();
+    const full = async (file: Uint8Array) => {
+      partial = Uint8Array.from(file);
+      throw new Error('no space left');
+    };
+    await expect(suspend(vm, seal, counter, full)).rejects.toThrow('no space left');
+    expect(calls).toEqual(['resume']);
+    await expect(resume(engine, spec, partial, seal, counter)).rejects.toMatchObject({ code: 'E_SNAPSHOT_STALE' });
+  });
+
+  it('is not spent on a machine that it does not fit', async () => {
+    const counter = platformCounter();
+    const file = await suspended(fakeVm(), counter);
+    const larger = { ...spec, memoryBytes: 2 << 20 };
+    await expect(resume(engine, larger, file, seal, counter)).rejects.toMatchObject({ code: 'E_SNAPSHOT_MACHINE' });
+    await resume(engine, spec, file, seal, counter);
   });
 });

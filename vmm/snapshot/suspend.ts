@@ -27,29 +27,38 @@ export interface MovableTpm {
 
 export type SealingIdentity = Omit<SnapshotSeal, 'counter'>;
 
+const MEBIBYTE = 2 ** 20;
 /** A command that a TPM executes ends within this many looks. */
 const SAVE_ATTEMPTS = 100;
 const SAVE_EVERY_MS = 20;
 
 /**
- * Pause the partition and give it as a sealed file; it does not run on. Throws SnapshotError E_SNAPSHOT_BUSY when its
- * TPM does not come to rest, EngineError when the engine cannot save.
+ * Pause the partition and hand it to `keep` as a sealed file; when that is durable, it has ended. It runs on when it
+ * cannot be saved or kept. Throws SnapshotError E_SNAPSHOT_BUSY when its TPM does not come to rest, EngineError when
+ * the engine cannot save, and what `keep` throws.
  */
 export async function suspend(
   vm: Vm,
   seal: SealingIdentity,
   counter: FreshnessCounter,
+  keep: (file: Uint8Array) => void | Promise<void>,
   tpm?: MovableTpm,
-): Promise<Uint8Array> {
+): Promise<void> {
   await vm.pause();
-  const state = await saveWhenQuiet(vm);
-  const moved = tpm && { permanent: tpm.exportPermanent(), volatile: tpm.exportVolatile() };
-  const snapshot: Snapshot = { vm: state, ...(moved && { tpm: moved }) };
-  // The value is taken before the file exists: a crash in between loses this snapshot, never freshness.
-  const file = await sealSnapshot(snapshot, { ...seal, counter: await counter.increment() });
+  try {
+    const state = await saveWhenQuiet(vm);
+    const moved = tpm && { permanent: tpm.exportPermanent(), volatile: tpm.exportVolatile() };
+    const snapshot: Snapshot = { vm: state, ...(moved && { tpm: moved }) };
+    // The value is taken before the file exists: a crash in between loses this snapshot, never freshness.
+    await keep(await sealSnapshot(snapshot, { ...seal, counter: await counter.increment() }));
+  } catch (error) {
+    // What was kept in part is of a value that is demanded no more once the guest has run.
+    await counter.increment();
+    await vm.resume().catch(() => {}); // one that has ended did so before: that is the error
+    throw error;
+  }
   await vm.stop();
   tpm?.powerOff();
-  return file;
 }
 
 /** Continue a partition from a sealed file. The machine is made and stands paused; `start` runs it. */
@@ -62,6 +71,15 @@ export async function resume(
   tpm?: MovableTpm,
 ): Promise<Vm> {
   const { vm: snapshot, tpm: state } = await openSnapshot(file, { ...seal, counter: await counter.read() });
+  // Looked at before the file is spent.
+  if (snapshot.engine !== engine.name || snapshot.memoryBytes !== spec.memoryBytes) {
+    throw new SnapshotError(
+      'E_SNAPSHOT_MACHINE',
+      `made on ${snapshot.engine} with ${snapshot.memoryBytes / MEBIBYTE} MiB; this is ${engine.name} with ` +
+        `${spec.memoryBytes / MEBIBYTE} MiB`,
+      'restore it on the engine and with the memory that it was made with',
+    );
+  }
   await counter.increment();
   if (tpm && state) {
     await tpm.restore(state);
