@@ -1,4 +1,4 @@
-/** The two providers agree on every operation, and with OpenSSL's own paddings and signatures. */
+/** The providers agree on every operation, and with OpenSSL's own paddings and signatures. */
 import {
   constants,
   createPrivateKey,
@@ -16,6 +16,8 @@ import { TpmError } from '../structures/errors.ts';
 import { fromBigInt, toBigInt } from './bytes.ts';
 import { CURVES } from './curves.ts';
 import { ecdaaSign, ecschnorrSign, ecschnorrVerify } from './ecc-signatures.ts';
+import { loadLibcrypto } from './libcrypto.ts';
+import { LibcryptoProvider } from './libcrypto-provider.ts';
 import { NobleCrypto } from './noble.ts';
 import { NodeCrypto } from './node.ts';
 import type { RsaKey } from './provider.ts';
@@ -29,14 +31,19 @@ import {
   pssMatches,
 } from './rsa-padding.ts';
 
-const node = new NodeCrypto();
+const libcrypto = await loadLibcrypto();
+const onNode = [new NodeCrypto(), ...(libcrypto ? [new LibcryptoProvider(libcrypto)] : [])];
 const noble = new NobleCrypto();
 const HASHES = Object.keys(DIGEST_SIZE).map(Number);
 const curveIds = Object.keys(CURVES).map(Number);
 const octets = (min: number, max: number) => fc.uint8Array({ minLength: min, maxLength: max, size: 'max' });
 const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url');
 
-describe('the providers agree', () => {
+it.runIf(process.platform === 'linux' && process.arch === 'x64')('Node lends its libcrypto', () => {
+  expect(onNode.map(({ name }) => name)).toEqual(['node', 'libcrypto']);
+});
+
+describe.each(onNode)('noble and $name agree', (node) => {
   it('on hash, HMAC, and both in pieces', () => {
     fc.assert(
       fc.property(fc.constantFrom(...HASHES), octets(0, 300), octets(0, 300), octets(0, 200), (alg, a, b, key) => {
@@ -141,13 +148,13 @@ describe('the providers agree', () => {
   });
 });
 
-describe('RSA', () => {
+describe.each(onNode)('RSA by $name', (node) => {
   const key = node.rsaGenerate(1024, 65537);
   const privateKey = asKeyObject(key);
   const publicKey = createPublicKey(privateKey);
   const size = key.n.length;
 
-  it('both providers compute the same powers', () => {
+  it('is the same power as by noble', () => {
     fc.assert(
       fc.property(octets(size - 1, size - 1), (message) => {
         const cipher = node.rsaPublic(key.n, key.e, message);
@@ -200,7 +207,7 @@ describe('RSA', () => {
   it('numbers that no key has are refused before use', () => {
     const three = fromBigInt(3n, size / 2);
     const square = fromBigInt(toBigInt(key.p) ** 2n, size);
-    for (const crypto of [new NodeCrypto(), noble]) {
+    for (const crypto of [node, noble]) {
       for (const bad of [
         { ...key, p: three },
         { ...key, n: square },

@@ -43,7 +43,7 @@ const view = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buffe
 const own = (buffer: Buffer): Uint8Array => Uint8Array.from(buffer);
 
 export class NodeCrypto extends NobleCrypto {
-  override readonly name = 'node';
+  override readonly name: string = 'node';
   readonly #rsaPrivateKeys = new WeakMap<RsaKey, KeyObject>();
   readonly #rsaPublicKeys = new WeakMap<Uint8Array, { e: number; key: KeyObject }>();
 

@@ -5,6 +5,8 @@ import { Cmac } from './cmac.ts';
 import { CURVES } from './curves.ts';
 import { HmacDrbg } from './drbg.ts';
 import { KDFa, KDFe } from './kdf.ts';
+import { loadLibcrypto } from './libcrypto.ts';
+import { LibcryptoProvider } from './libcrypto-provider.ts';
 import { NobleCrypto } from './noble.ts';
 import { NodeCrypto } from './node.ts';
 import { deriveRsa, deriveScalar } from './primes.ts';
@@ -13,7 +15,10 @@ const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(' ', '
 const show = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : Buffer.from(bytes).toString('hex'));
 const text = (value: string) => Uint8Array.from(Buffer.from(value));
 
-describe.each([new NodeCrypto(), new NobleCrypto()])('published vectors, provider $name', (crypto) => {
+const libcrypto = await loadLibcrypto();
+const providers = [new NobleCrypto(), new NodeCrypto(), ...(libcrypto ? [new LibcryptoProvider(libcrypto)] : [])];
+
+describe.each(providers)('published vectors, provider $name', (crypto) => {
   it('hashes "abc" (FIPS 180-4, FIPS 202 examples)', () => {
     const digest = (alg: number) => show(crypto.hash(alg, text('a'), text('bc')));
     expect(digest(TPM_ALG.SHA1)).toBe('a9993e364706816aba3e25717850c26c9cd0d89d');
@@ -117,7 +122,7 @@ const SSKDF_SHA256 = '3b5f3325c7532224da84265a5300a666d5eefef87718318f82953ef402
 describe('keys from a seed stay the same for ever (docs/tpm-derivation.md)', () => {
   const seed = Uint8Array.from({ length: 64 }, (_, i) => i);
 
-  it.each([new NodeCrypto(), new NobleCrypto()])('RSA-2048 by provider $name', (crypto) => {
+  it.each(providers)('RSA-2048 by provider $name', (crypto) => {
     const key = deriveRsa(crypto, new HmacDrbg(crypto, seed), 2048, 65537);
     expect(show(crypto.hash(TPM_ALG.SHA256, key.n))).toBe(GOLDEN_RSA);
     expect(key.n.length).toBe(256);
