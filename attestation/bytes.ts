@@ -69,11 +69,11 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
-/** One character per octet. */
-export function latin1(bytes: Uint8Array): string {
-  if (latin1Slice !== undefined) return latin1Slice.call(bytes, 0, bytes.length);
+/** One character per octet, of the octets from `from` to before `to`, which must be inside. */
+export function latin1(bytes: Uint8Array, from = 0, to = bytes.length): string {
+  if (latin1Slice !== undefined) return latin1Slice.call(bytes, from, to);
   let text = '';
-  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i] ?? 0);
+  for (let i = from; i < to; i++) text += String.fromCharCode(bytes[i] ?? 0);
   return text;
 }
 
@@ -104,16 +104,16 @@ export class ShortError extends RangeError {
   override readonly name = 'ShortError';
 }
 
+const U32 = 2 ** 32;
+
 /** A cursor over little-endian bytes from outside; never passes the end (ShortError). */
 export class LittleEndian {
   readonly bytes: Uint8Array;
   at: number;
-  readonly #view: DataView;
 
   constructor(bytes: Uint8Array, at = 0) {
     this.bytes = bytes;
     this.at = at;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   get left(): number {
@@ -121,26 +121,29 @@ export class LittleEndian {
   }
 
   u8(): number {
-    return this.#view.getUint8(this.#take(1));
+    return this.#octet(this.#take(1));
   }
 
   u16(): number {
-    return this.#view.getUint16(this.#take(2), true);
+    const at = this.#take(2);
+    return this.#octet(at) | (this.#octet(at + 1) << 8);
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#take(4), true);
+    return this.#u32(this.#take(4));
   }
 
   u64(): bigint {
-    return this.#view.getBigUint64(this.#take(8), true);
+    const at = this.#take(8);
+    return (BigInt(this.#u32(at + 4)) << 32n) | BigInt(this.#u32(at));
   }
 
   /** A u64 that must be a safe integer. */
   size64(): number {
-    const value = this.u64();
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new ShortError(`a length of ${value} at ${this.at - 8}`);
-    return Number(value);
+    const at = this.#take(8);
+    const value = this.#u32(at + 4) * U32 + this.#u32(at);
+    if (!Number.isSafeInteger(value)) throw new ShortError(`a length of ${value} at ${at}`);
+    return value;
   }
 
   /** A view of the next `size` bytes. */
@@ -156,6 +159,16 @@ export class LittleEndian {
 
   rest(): Uint8Array {
     return this.take(this.left);
+  }
+
+  /** Inside: `#take` has looked. */
+  #octet(at: number): number {
+    return this.bytes[at] as number;
+  }
+
+  #u32(at: number): number {
+    const low = this.#octet(at) | (this.#octet(at + 1) << 8) | (this.#octet(at + 2) << 16);
+    return low + this.#octet(at + 3) * 2 ** 24;
   }
 
   #take(size: number): number {

@@ -7,6 +7,7 @@
 import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
 import { sha3_256, sha3_384, sha3_512 } from '@noble/hashes/sha3.js';
+import { sameBytes } from './bytes.ts';
 
 /** A hash algorithm that event logs, quotes and measurements name. TCG Algorithm Registry, table 3. */
 export interface HashAlgorithm {
@@ -19,6 +20,8 @@ export interface HashAlgorithm {
   digest(bytes: Uint8Array): Uint8Array;
   /** Write the digest of `bytes` to `target` at `at`; `bytes` may be a view of the same memory. */
   digestInto(bytes: Uint8Array, target: Uint8Array, at: number): void;
+  /** Whether `digest` is the digest of `bytes`. Not for secrets. */
+  matches(bytes: Uint8Array, digest: Uint8Array): boolean;
 }
 
 type Portable = (bytes: Uint8Array) => Uint8Array;
@@ -35,7 +38,14 @@ const hashOfNode = nodeHash();
 
 /** An algorithm over the portable library alone: what a browser runs, and the oracle of the other in tests. */
 export function portable(id: number, name: string, size: number, digest: Portable): HashAlgorithm {
-  return { id, name, size, digest, digestInto: (bytes, target, at) => target.set(digest(bytes), at) };
+  return {
+    id,
+    name,
+    size,
+    digest,
+    digestInto: (bytes, target, at) => target.set(digest(bytes), at),
+    matches: (bytes, expected) => sameBytes(digest(bytes), expected),
+  };
 }
 
 function algorithm(id: number, name: string, size: number, digest: Portable, openSslName = name): HashAlgorithm {
@@ -53,6 +63,11 @@ function algorithm(id: number, name: string, size: number, digest: Portable, ope
       const target = new Uint8Array(size);
       digestInto(bytes, target, 0);
       return target;
+    },
+    matches(bytes, expected) {
+      const text = hashOfNode(openSslName, bytes, 'latin1');
+      for (let i = 0; i < size; i++) if (expected[i] !== text.charCodeAt(i)) return false;
+      return expected.length === size;
     },
   };
 }

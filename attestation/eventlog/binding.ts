@@ -3,8 +3,8 @@
  * follows only where the digest is over it. Firmware writes some types of which that must hold, and others (images,
  * firmware volumes) whose data merely describes what was hashed.
  */
-import { concatBytes, ShortError, sameBytes } from '../bytes.ts';
-import { hashById } from '../hash.ts';
+import { concatBytes, ShortError } from '../bytes.ts';
+import { type HashAlgorithm, hashById } from '../hash.ts';
 import { readVariable } from './efi.ts';
 import type { LogEvent, ParsedLog } from './format.ts';
 import { type GrubText, grubText } from './meaning.ts';
@@ -59,28 +59,28 @@ export function bindingOf(log: ParsedLog, event: LogEvent, algorithm: number): B
   const { data } = event;
   const grub = event.type === EVENT.IPL ? grubText(event) : undefined;
   // GRUB's text is likeliest to be hashed alone, so that is tried first; a large variable is likeliest hashed whole.
-  if (grub === undefined && sameBytes(hash.digest(data), digest)) return 'bound';
-  const values = grub === undefined ? variableValue(event) : grubValues(data, grub);
-  for (const value of values) if (sameBytes(hash.digest(value), digest)) return 'value';
-  if (grub !== undefined && sameBytes(hash.digest(data), digest)) return 'bound';
+  if (grub !== undefined && isOfText(data, grub, hash, digest)) return 'value';
+  if (hash.matches(data, digest)) return 'bound';
+  const value = variableValue(event);
+  if (value !== undefined && hash.matches(value, digest)) return 'value';
   return OVER_DATA.has(event.type) ? 'contradicted' : 'described';
 }
 
 /** GRUB hashes the text without the prefix that its event states, Red Hat's with the final NUL. */
-function* grubValues(data: Uint8Array, { at, text }: GrubText): Generator<Uint8Array> {
-  const end = at + text.length;
-  yield data.subarray(at, end);
+function isOfText(data: Uint8Array, { from, to }: GrubText, hash: HashAlgorithm, digest: Uint8Array): boolean {
+  if (hash.matches(data.subarray(from, to), digest)) return true;
   // What follows the text is its NUL, or nothing.
-  yield end < data.length ? data.subarray(at, end + 1) : concatBytes(data.subarray(at), Uint8Array.of(0));
+  const ended = to < data.length ? data.subarray(from, to + 1) : concatBytes(data.subarray(from), Uint8Array.of(0));
+  return hash.matches(ended, digest);
 }
 
 /** The value of a variable, where its digest may be over that alone. */
-function variableValue({ type, data }: LogEvent): Uint8Array[] {
-  if (!VARIABLES.has(type)) return [];
+function variableValue({ type, data }: LogEvent): Uint8Array | undefined {
+  if (!VARIABLES.has(type)) return undefined;
   try {
-    return [readVariable(data).value];
+    return readVariable(data).value;
   } catch (error) {
-    if (error instanceof ShortError) return [];
+    if (error instanceof ShortError) return undefined;
     throw error;
   }
 }

@@ -53,31 +53,50 @@ export interface Signature {
   readonly value: Uint8Array;
 }
 
+/** EFI_SIGNATURE_LIST: signatures of one kind and size. */
+export interface SignatureList {
+  /** GUID of the kind. */
+  readonly kind: string;
+  /** Octets of one signature, with its owner. */
+  readonly size: number;
+  /** The signatures, a whole number of them. */
+  readonly bytes: Uint8Array;
+}
+
 /** Zero or more EFI_SIGNATURE_LIST to the end of the bytes. UEFI 2.10, section 32.4.1. Throws ShortError. */
-export function readSignatureLists(bytes: Uint8Array): Signature[] {
+export function readSignatureLists(bytes: Uint8Array): SignatureList[] {
   const cursor = new LittleEndian(bytes);
-  const signatures: Signature[] = [];
+  const lists: SignatureList[] = [];
+  let signatures = 0;
   while (cursor.left > 0) {
     const start = cursor.at;
     const kind = readGuid(cursor);
     const listSize = cursor.u32();
     const headerSize = cursor.u32();
-    const signatureSize = cursor.u32();
+    const size = cursor.u32();
     cursor.take(headerSize);
     const left = listSize - (cursor.at - start);
-    if (signatureSize < GUID_SIZE || left < 0 || left % signatureSize !== 0)
-      throw new ShortError('a signature list is uneven');
-    let last: { readonly bytes: Uint8Array; readonly owner: string } | undefined;
-    for (let i = 0; i < left / signatureSize; i++) {
-      if (signatures.length >= MAX_SIGNATURES) throw new ShortError(`more than ${MAX_SIGNATURES} signatures`);
-      const bytes = cursor.take(GUID_SIZE);
-      // Hundreds of hashes in dbx have one owner: its text is made once.
-      if (last === undefined || !sameBytes(last.bytes, bytes))
-        last = { bytes, owner: readGuid(new LittleEndian(bytes)) };
-      signatures.push({ kind, owner: last.owner, value: cursor.take(signatureSize - GUID_SIZE) });
-    }
+    if (size < GUID_SIZE || left < 0 || left % size !== 0) throw new ShortError('a signature list is uneven');
+    signatures += left / size;
+    if (signatures > MAX_SIGNATURES) throw new ShortError(`more than ${MAX_SIGNATURES} signatures`);
+    lists.push({ kind, size, bytes: cursor.take(left) });
   }
-  return signatures;
+  return lists;
+}
+
+/** The signatures of lists, in their order. */
+export function signaturesIn(lists: readonly SignatureList[]): Signature[] {
+  return lists.flatMap(({ kind, size, bytes }) => {
+    let last: { readonly bytes: Uint8Array; readonly owner: string } | undefined;
+    return Array.from({ length: bytes.length / size }, (_, i) => {
+      const signature = bytes.subarray(i * size, (i + 1) * size);
+      const owner = signature.subarray(0, GUID_SIZE);
+      // Hundreds of hashes in dbx have one owner: its text is made once.
+      if (last === undefined || !sameBytes(last.bytes, owner))
+        last = { bytes: owner, owner: readGuid(new LittleEndian(owner)) };
+      return { kind, owner: last.owner, value: signature.subarray(GUID_SIZE) };
+    });
+  });
 }
 
 /** One EFI_SIGNATURE_DATA, as Secure Boot authorities are measured. */

@@ -38,6 +38,7 @@ class EventInPlace implements LogEvent {
   readonly #sizes: readonly number[];
   readonly #dataAt: number;
   readonly #dataSize: number;
+  #data: Uint8Array | undefined;
 
   constructor(
     log: Uint8Array,
@@ -63,13 +64,15 @@ class EventInPlace implements LogEvent {
   }
 
   get data(): Uint8Array {
-    return this.#log.subarray(this.#dataAt, this.#dataAt + this.#dataSize);
+    this.#data ??= this.#log.subarray(this.#dataAt, this.#dataAt + this.#dataSize);
+    return this.#data;
   }
 
   copyDigest(bank: number, target: Uint8Array, at: number): void {
+    const log = this.#log;
     const from = this.#offsets[bank] ?? 0;
     const size = this.#sizes[bank] ?? 0;
-    for (let i = 0; i < size; i++) target[at + i] = this.#log[from + i] as number; // inside: checked when it was read
+    for (let i = 0; i < size; i++) target[at + i] = log[from + i] as number; // inside: checked when it was read
   }
 }
 

@@ -3,7 +3,7 @@
  * event's data is only as good as the digest over it: `binding.ts` says which of these can be believed. Data that its
  * type does not allow gives `malformed`, never an exception: one odd event must not hide the others.
  */
-import { LittleEndian, latin1, ShortError, toHex, untilNul, utf16 } from '../bytes.ts';
+import { fromLatin1, LittleEndian, latin1, ShortError, toHex, untilNul, utf16 } from '../bytes.ts';
 import {
   type EfiVariable,
   GUID,
@@ -18,6 +18,7 @@ import {
   readSignatureLists,
   readVariable,
   type Signature,
+  type SignatureList,
 } from './efi.ts';
 import type { LogEvent } from './format.ts';
 import { startupLocalityOf } from './replay.ts';
@@ -35,7 +36,7 @@ export type Meaning =
   | ({ readonly kind: 'variable' } & EfiVariable)
   | ({ readonly kind: 'boot-order'; readonly order: readonly number[] } & EfiVariable)
   | ({ readonly kind: 'boot-option'; readonly option: LoadOption } & EfiVariable)
-  | ({ readonly kind: 'secure-boot-variable'; readonly signatures: readonly Signature[] } & EfiVariable)
+  | ({ readonly kind: 'secure-boot-variable'; readonly lists: readonly SignatureList[] } & EfiVariable)
   | ({ readonly kind: 'secure-boot-state'; readonly enabled: boolean } & EfiVariable)
   | ({ readonly kind: 'authority'; readonly signature: Signature | undefined } & EfiVariable)
   | ({ readonly kind: 'sbat-level'; readonly level: string } & EfiVariable)
@@ -79,9 +80,9 @@ function read(event: LogEvent): Meaning {
     case EVENT.ACTION:
     case EVENT.EFI_ACTION:
     case EVENT.OMIT_BOOT_DEVICE_EVENTS:
-      return { kind: 'action', text: untilNul(latin1(data)) };
+      return { kind: 'action', text: textOf(data) };
     case EVENT.POST_CODE:
-      return isPrintable(data) ? { kind: 'post-code', text: untilNul(latin1(data)) } : firmwareBlob(data);
+      return isPrintable(data) ? { kind: 'post-code', text: textOf(data) } : firmwareBlob(data);
     case EVENT.EFI_PLATFORM_FIRMWARE_BLOB:
       return firmwareBlob(data);
     case EVENT.POST_CODE2:
@@ -116,7 +117,7 @@ function read(event: LogEvent): Meaning {
     case EVENT.COMPACT_HASH:
     case EVENT.NONHOST_INFO:
     case EVENT.EFI_HCRTM_EVENT:
-      return isPrintable(data) ? { kind: 'text', text: untilNul(latin1(data)) } : { kind: 'opaque' };
+      return isPrintable(data) ? { kind: 'text', text: textOf(data) } : { kind: 'opaque' };
     default:
       return { kind: 'opaque' };
   }
@@ -137,7 +138,7 @@ function separator(data: Uint8Array): Meaning {
 /** A UTF-16 string, or a GUID, or what a vendor put there. */
 function crtmVersion(data: Uint8Array): string {
   if (data.length >= 4 && data[1] === 0) return untilNul(utf16(data));
-  if (isPrintable(data)) return untilNul(latin1(data));
+  if (isPrintable(data)) return textOf(data);
   return data.length === 16 ? readGuid(new LittleEndian(data)) : toHex(data);
 }
 
@@ -172,7 +173,7 @@ function driverConfig(variable: EfiVariable): Meaning {
   const { vendor, name, value } = variable;
   const ofUefi = vendor === GUID.global || vendor === GUID.imageSecurityDatabase;
   if (ofUefi && SIGNATURE_DATABASES.has(name)) {
-    return { kind: 'secure-boot-variable', ...variable, signatures: readSignatureLists(value) };
+    return { kind: 'secure-boot-variable', ...variable, lists: readSignatureLists(value) };
   }
   if (vendor === GUID.global && STATES.has(name)) {
     if (value.length > 1) throw new ShortError(`${name} of ${value.length} bytes`);
@@ -210,30 +211,29 @@ function authority(variable: EfiVariable): Meaning {
   return { kind: 'authority', ...variable, signature };
 }
 
-const GRUB_PREFIXES: readonly (readonly [string, GrubSubject])[] = [
-  ['grub_cmd: ', 'command'],
-  ['grub_cmd ', 'command'],
-  ['kernel_cmdline: ', 'kernel-command-line'],
-  ['grub_kernel_cmdline ', 'kernel-command-line'],
-  ['module_cmdline: ', 'module-command-line'],
+const GRUB_PREFIXES: readonly { readonly prefix: Uint8Array; readonly subject: GrubSubject }[] = [
+  { prefix: fromLatin1('grub_cmd: '), subject: 'command' },
+  { prefix: fromLatin1('grub_cmd '), subject: 'command' },
+  { prefix: fromLatin1('kernel_cmdline: '), subject: 'kernel-command-line' },
+  { prefix: fromLatin1('grub_kernel_cmdline '), subject: 'kernel-command-line' },
+  { prefix: fromLatin1('module_cmdline: '), subject: 'module-command-line' },
 ];
 const UKI_SECTIONS = /^\.[a-z]{1,7}$/;
 const PCR = { grubText: 8, grubFile: 9, ukiSections: 11, commandLine: 12, mok: 14 } as const;
 
-/** The text that GRUB's event states and its digest covers. */
+/** Where the text of GRUB's event, which its digest covers, stands in the event's data. */
 export interface GrubText {
   readonly subject: GrubSubject;
-  readonly text: string;
-  /** Where the text starts in the event's data. */
-  readonly at: number;
+  readonly from: number;
+  /** Of its NUL, or the end of the data. */
+  readonly to: number;
 }
 
 /** Undefined for events that are not GRUB's. */
 export function grubText({ pcr, data }: LogEvent): GrubText | undefined {
   if (pcr !== PCR.grubText) return undefined;
-  const stated = untilNul(latin1(data));
-  for (const [prefix, subject] of GRUB_PREFIXES) {
-    if (stated.startsWith(prefix)) return { subject, text: stated.slice(prefix.length), at: prefix.length };
+  for (const { prefix, subject } of GRUB_PREFIXES) {
+    if (startsWith(data, prefix)) return { subject, from: prefix.length, to: endOfText(data, prefix.length) };
   }
   return undefined;
 }
@@ -241,8 +241,8 @@ export function grubText({ pcr, data }: LogEvent): GrubText | undefined {
 function initialProgram(event: LogEvent): Meaning {
   const { pcr, data } = event;
   const grub = grubText(event);
-  if (grub !== undefined) return { kind: 'grub', subject: grub.subject, text: grub.text };
-  const text = untilNul(latin1(data));
+  if (grub !== undefined) return { kind: 'grub', subject: grub.subject, text: latin1(data, grub.from, grub.to) };
+  const text = textOf(data);
   if (pcr === PCR.mok && /^Mok\w+$/.test(text)) return { kind: 'mok', list: text };
   if (pcr === PCR.grubFile && isPrintable(data)) return { kind: 'grub', subject: 'file', text };
   const wide = isWide(data);
@@ -281,7 +281,7 @@ function tagged(event: LogEvent): Meaning {
   const data = cursor.take(cursor.u32());
   if (tag === LINUX_INITRD_TAG || tag === LINUX_LOAD_OPTIONS_TAG) {
     const subject = tag === LINUX_INITRD_TAG ? 'initrd' : 'load-options';
-    return { kind: 'linux-stub', subject, text: untilNul(latin1(data)) };
+    return { kind: 'linux-stub', subject, text: textOf(data) };
   }
   const systemd = SYSTEMD_TAGS[tag];
   if (systemd !== undefined) return { kind: 'systemd', subject: systemd, text: untilNul(utf16(data)) };
@@ -289,6 +289,19 @@ function tagged(event: LogEvent): Meaning {
     return { kind: 'windows', records: readWindowsRecords(event.data) };
   }
   return { kind: 'tagged', tag, data };
+}
+
+/** One character per octet, to the first NUL. */
+const textOf = (data: Uint8Array): string => latin1(data, 0, endOfText(data, 0));
+
+function endOfText(data: Uint8Array, from: number): number {
+  const end = data.indexOf(0, from);
+  return end < 0 ? data.length : end;
+}
+
+function startsWith(data: Uint8Array, prefix: Uint8Array): boolean {
+  for (let i = 0; i < prefix.length; i++) if (data[i] !== prefix[i]) return false;
+  return true;
 }
 
 /** ASCII, with at most trailing NULs. */

@@ -4,7 +4,7 @@
  * are believed, in the order that firmware writes them; whatever else stands in PCR 7 is a problem, by name.
  */
 import { toHex } from '../bytes.ts';
-import type { Signature } from './efi.ts';
+import { type Signature, signaturesIn } from './efi.ts';
 import type { ParsedLog } from './format.ts';
 import { type TypedEvent, typedEvents } from './typed.ts';
 import { EVENT, eventTypeName } from './types.ts';
@@ -79,7 +79,7 @@ class Reading {
         if (this.#separators > 0) problem(`${meaning.name} after the separator`);
         if (!isDatabase(meaning.name)) return;
         if (this.#databases[meaning.name] !== undefined) problem(`${meaning.name} is told twice`);
-        this.#databases[meaning.name] = meaning.signatures;
+        this.#databases[meaning.name] = signaturesIn(meaning.lists);
         return;
       case 'authority': {
         const signature = bound ? meaning.signature : undefined;

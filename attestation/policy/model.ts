@@ -14,6 +14,19 @@ import { hashById, SHA256 } from '../hash.ts';
 import type { ImaFields } from '../ima/list.ts';
 import type { Quote } from '../quote.ts';
 
+/** One event of the boot log: its members by their types. */
+export const EVENT_SCHEMA = {
+  index: 'int',
+  pcr: 'int',
+  type: 'string',
+  kind: 'string',
+  binding: 'string',
+  digest: 'string',
+  text: 'string',
+} as const;
+/** Name of that type in CEL. */
+export const EVENT_TYPE = 'Event';
+
 /** Types in CEL's own words. Digests and other bytes are lower-case hexadecimal. */
 export const MODEL_SCHEMA = {
   quote: {
@@ -40,7 +53,7 @@ export const MODEL_SCHEMA = {
     grub: 'list<string>',
     windows: 'map<string, list<dyn>>',
   },
-  events: 'list<map<string, dyn>>',
+  events: 'list<Event>',
   ima: {
     entries: 'int',
     violations: 'int',
@@ -67,14 +80,51 @@ export type Model = Readonly<Record<keyof typeof MODEL_SCHEMA, unknown>>;
 
 /** The model of checked evidence. Members are computed once, on first use. */
 export function modelOf(source: ModelSource): Model {
-  return lazily({
-    quote: () => quoteFacts(source.quote),
-    pcrs: () => pcrFacts(source.pcrs),
-    secureBoot: () => secureBootFacts(source.log, source.bank),
-    boot: () => bootFacts(source.log, source.bank),
-    events: () => typedEvents(source.log, source.bank).map(eventFacts),
-    ima: () => imaFacts(source.ima),
-  });
+  return new MeasuredModel(source);
+}
+
+class MeasuredModel implements Model {
+  readonly #source: ModelSource;
+  #quote: unknown;
+  #pcrs: unknown;
+  #secureBoot: unknown;
+  #boot: unknown;
+  #events: unknown;
+  #ima: unknown;
+
+  constructor(source: ModelSource) {
+    this.#source = source;
+  }
+
+  get quote(): unknown {
+    this.#quote ??= quoteFacts(this.#source.quote);
+    return this.#quote;
+  }
+
+  get pcrs(): unknown {
+    this.#pcrs ??= pcrFacts(this.#source.pcrs);
+    return this.#pcrs;
+  }
+
+  get secureBoot(): unknown {
+    this.#secureBoot ??= secureBootFacts(this.#source.log, this.#source.bank);
+    return this.#secureBoot;
+  }
+
+  get boot(): unknown {
+    this.#boot ??= bootFacts(this.#source.log, this.#source.bank);
+    return this.#boot;
+  }
+
+  get events(): unknown {
+    this.#events ??= typedEvents(this.#source.log, this.#source.bank).map((typed) => new EventFacts(typed));
+    return this.#events;
+  }
+
+  get ima(): unknown {
+    this.#ima ??= imaFacts(this.#source.ima);
+    return this.#ima;
+  }
 }
 
 /** Nothing at all: what a described machine has where its description is silent. */
@@ -97,7 +147,9 @@ export function modelOfFacts(facts: Readonly<Record<string, unknown>>): Model {
     for (const member of open ? [] : Object.keys(value as object)) {
       if (!Object.hasOwn(empty as object, member)) throw new RangeError(`the evidence has no "${name}.${member}"`);
     }
-    model[name] = Array.isArray(empty) ? integers(value) : { ...(empty as object), ...(integers(value) as object) };
+    if (name === 'events') model[name] = describedEvents(value);
+    else
+      model[name] = Array.isArray(empty) ? integers(value) : { ...(empty as object), ...(integers(value) as object) };
   }
   return model as Model; // every member is EMPTY's or replaced above
 }
@@ -108,19 +160,6 @@ function integers(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(integers);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, integers(one)]));
-}
-
-function lazily<K extends string>(makers: Readonly<Record<K, () => unknown>>): Readonly<Record<K, unknown>> {
-  const model = {};
-  for (const [name, make] of Object.entries<() => unknown>(makers)) {
-    let value: { readonly made: unknown } | undefined;
-    const get = () => {
-      value ??= { made: make() };
-      return value.made;
-    };
-    Object.defineProperty(model, name, { enumerable: true, get });
-  }
-  return model as Readonly<Record<K, unknown>>; // defined just above
 }
 
 const quoteFacts = ({ clock, firmwareVersion }: Quote) => ({
@@ -192,18 +231,61 @@ function addWindows(settings: Record<string, (bigint | string)[]>, records: read
   }
 }
 
-/** Plain members: getters on a literal cost more than what they would save. */
-function eventFacts(typed: TypedEvent): Record<string, unknown> {
-  const { event, meaning } = typed;
-  return {
-    index: BigInt(event.index),
-    pcr: BigInt(event.pcr),
-    type: eventTypeName(event.type),
-    kind: meaning.kind,
-    binding: typed.binding,
-    digest: toHex(typed.digest),
-    text: meaningText(meaning),
-  };
+/** An event as a policy sees it. A member is made when a policy reads it: few read more than two. */
+export class EventFacts {
+  readonly #typed: TypedEvent;
+
+  constructor(typed: TypedEvent) {
+    this.#typed = typed;
+  }
+
+  get index(): bigint {
+    return BigInt(this.#typed.event.index);
+  }
+
+  get pcr(): bigint {
+    return BigInt(this.#typed.event.pcr);
+  }
+
+  get type(): string {
+    return eventTypeName(this.#typed.event.type);
+  }
+
+  get kind(): string {
+    return this.#typed.meaning.kind;
+  }
+
+  get binding(): string {
+    return this.#typed.binding;
+  }
+
+  get digest(): string {
+    return toHex(this.#typed.digest);
+  }
+
+  get text(): string {
+    return meaningText(this.#typed.meaning);
+  }
+
+  /** For explanations. */
+  toJSON(): Record<string, unknown> {
+    return Object.fromEntries(EVENT_MEMBERS.map((name) => [name, this[name]]));
+  }
+}
+
+const EVENT_MEMBERS = Object.keys(EVENT_SCHEMA) as (keyof typeof EVENT_SCHEMA)[];
+
+/** Events of a description: members that it leaves out are absent. Throws RangeError for a wrong name. */
+function describedEvents(value: unknown): unknown {
+  if (!Array.isArray(value)) return value;
+  return value.map((described: object) => {
+    for (const name of Object.keys(described)) {
+      if (!Object.hasOwn(EVENT_SCHEMA, name)) throw new RangeError(`an event has no "${name}"`);
+    }
+    const facts = integers(described) as Record<string, unknown>;
+    const members = EVENT_MEMBERS.map((name) => [name, { value: facts[name] }] as const);
+    return Object.create(EventFacts.prototype, Object.fromEntries(members)) as EventFacts;
+  });
 }
 
 /** The one text of a meaning, where it has one. */
