@@ -4,10 +4,10 @@
  * firmware volumes) whose data merely describes what was hashed.
  */
 import { concatBytes, ShortError } from '../bytes.ts';
-import { type HashAlgorithm, hashById } from '../hash.ts';
+import { DIGEST_SIZES, type HashAlgorithm, hashById } from '../hash.ts';
 import { readVariable } from './efi.ts';
 import type { LogEvent, ParsedLog } from './format.ts';
-import { type GrubText, grubText } from './meaning.ts';
+import type { Meaning } from './meaning.ts';
 import { EVENT } from './types.ts';
 
 /**
@@ -47,27 +47,42 @@ const VARIABLES = new Set<number>([
   EVENT.EFI_VARIABLE_DRIVER_CONFIG,
 ]);
 
+/** Where the digest in question is held, by its size: a view of each would cost as much as its comparison. */
+const DIGESTS = new Map([...DIGEST_SIZES.values()].map((size) => [size, new Uint8Array(size)]));
+
 /** Whether an event of this type with another digest than of its data is contradicted. */
 export const demandsBinding = (type: number): boolean => OVER_DATA.has(type);
 
 /** In the bank `algorithm` (TPM_ALG_ID); other banks may differ only if the log was made up. */
-export function bindingOf(log: ParsedLog, event: LogEvent, algorithm: number): Binding {
+export function bindingOf(
+  log: ParsedLog,
+  typed: { readonly event: LogEvent; readonly meaning: Meaning },
+  algorithm: number,
+): Binding {
+  const { event } = typed;
   if (!OVER_DATA.has(event.type) && !PERHAPS.has(event.type)) return 'described';
   const hash = hashById(algorithm);
-  const digest = event.digestOf(log.algorithms.indexOf(algorithm));
-  if (hash === undefined || digest === undefined) return OVER_DATA.has(event.type) ? 'contradicted' : 'described';
-  const { data } = event;
-  const grub = event.type === EVENT.IPL ? grubText(event) : undefined;
+  const bank = log.algorithms.indexOf(algorithm);
+  if (hash === undefined || bank < 0) return OVER_DATA.has(event.type) ? 'contradicted' : 'described';
+  const digest = DIGESTS.get(hash.size) as Uint8Array; // of every size there is
+  event.copyDigest(bank, digest, 0);
   // GRUB's text is likeliest to be hashed alone, so that is tried first; a large variable is likeliest hashed whole.
-  if (grub !== undefined && isOfText(data, grub, hash, digest)) return 'value';
-  if (hash.matches(data, digest)) return 'bound';
+  if (event.type === EVENT.IPL && isOfText(typed, hash, digest)) return 'value';
+  if (hash.matches(event.data, digest)) return 'bound';
   const value = variableValue(event);
   if (value !== undefined && hash.matches(value, digest)) return 'value';
   return OVER_DATA.has(event.type) ? 'contradicted' : 'described';
 }
 
 /** GRUB hashes the text without the prefix that its event states, Red Hat's with the final NUL. */
-function isOfText(data: Uint8Array, { from, to }: GrubText, hash: HashAlgorithm, digest: Uint8Array): boolean {
+function isOfText(
+  { event: { data }, meaning }: { readonly event: LogEvent; readonly meaning: Meaning },
+  hash: HashAlgorithm,
+  digest: Uint8Array,
+): boolean {
+  if (meaning.kind !== 'grub' || meaning.subject === 'file') return false;
+  const { from, text } = meaning;
+  const to = from + text.length;
   if (hash.matches(data.subarray(from, to), digest)) return true;
   // What follows the text is its NUL, or nothing.
   const ended = to < data.length ? data.subarray(from, to + 1) : concatBytes(data.subarray(from), Uint8Array.of(0));

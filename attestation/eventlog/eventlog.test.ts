@@ -50,8 +50,7 @@ describe('the byte form', () => {
         try {
           const log = parseEventLog(input);
           for (const event of log.events) {
-            meaningOf(event);
-            bindingOf(log, event, SHA256.id);
+            bindingOf(log, { event, meaning: meaningOf(event) }, SHA256.id);
           }
           secureBootOf(log, SHA256.id);
         } catch (error) {

@@ -42,7 +42,7 @@ export type Meaning =
   | ({ readonly kind: 'sbat-level'; readonly level: string } & EfiVariable)
   | ({ readonly kind: 'image' } & LoadedImage)
   | { readonly kind: 'gpt'; readonly disk: string; readonly partitions: readonly Partition[] }
-  | { readonly kind: 'grub'; readonly subject: GrubSubject; readonly text: string }
+  | { readonly kind: 'grub'; readonly subject: GrubSubject; readonly text: string; readonly from: number }
   | { readonly kind: 'mok'; readonly list: string }
   | { readonly kind: 'uki-section'; readonly section: string }
   | { readonly kind: 'kernel-command-line'; readonly text: string }
@@ -221,19 +221,13 @@ const GRUB_PREFIXES: readonly { readonly prefix: Uint8Array; readonly subject: G
 const UKI_SECTIONS = /^\.[a-z]{1,7}$/;
 const PCR = { grubText: 8, grubFile: 9, ukiSections: 11, commandLine: 12, mok: 14 } as const;
 
-/** Where the text of GRUB's event, which its digest covers, stands in the event's data. */
-export interface GrubText {
-  readonly subject: GrubSubject;
-  readonly from: number;
-  /** Of its NUL, or the end of the data. */
-  readonly to: number;
-}
-
-/** Undefined for events that are not GRUB's. */
-export function grubText({ pcr, data }: LogEvent): GrubText | undefined {
+/** `from`: where the text stands in the data, behind the prefix that says what it is. */
+function grubText({ pcr, data }: LogEvent): Meaning | undefined {
   if (pcr !== PCR.grubText) return undefined;
   for (const { prefix, subject } of GRUB_PREFIXES) {
-    if (startsWith(data, prefix)) return { subject, from: prefix.length, to: endOfText(data, prefix.length) };
+    if (!startsWith(data, prefix)) continue;
+    const from = prefix.length;
+    return { kind: 'grub', subject, from, text: latin1(data, from, endOfText(data, from)) };
   }
   return undefined;
 }
@@ -241,10 +235,10 @@ export function grubText({ pcr, data }: LogEvent): GrubText | undefined {
 function initialProgram(event: LogEvent): Meaning {
   const { pcr, data } = event;
   const grub = grubText(event);
-  if (grub !== undefined) return { kind: 'grub', subject: grub.subject, text: latin1(data, grub.from, grub.to) };
+  if (grub !== undefined) return grub;
   const text = textOf(data);
   if (pcr === PCR.mok && /^Mok\w+$/.test(text)) return { kind: 'mok', list: text };
-  if (pcr === PCR.grubFile && isPrintable(data)) return { kind: 'grub', subject: 'file', text };
+  if (pcr === PCR.grubFile && isPrintable(data)) return { kind: 'grub', subject: 'file', from: 0, text };
   const wide = isWide(data);
   if (pcr === PCR.ukiSections) {
     const section = wide ? untilNul(utf16(data)) : text;

@@ -21,17 +21,17 @@ export function replayLog(log: ParsedLog, algorithm: number): Uint8Array[] {
   if (bank < 0 || hash === undefined) {
     throw new EventLogError('log-banks', `the log has no bank 0x${algorithm.toString(16)} that can be replayed`);
   }
-  const registers = initialRegisters(log, hash.size);
-  const extension = new Uint8Array(2 * hash.size);
+  const { size } = hash;
+  // Each register with room behind it for the digest that it is extended with.
+  const registers = initialRegisters(log, size);
   for (const event of log.events) {
     const { pcr, type } = event;
     if (type === EVENT.NO_ACTION || pcr === NO_REGISTER) continue;
     const register = registers[pcr] as Uint8Array; // a read event has a register below 24
-    for (let i = 0; i < register.length; i++) extension[i] = register[i] as number; // quicker than set, for so few
-    event.copyDigest(bank, extension, register.length);
-    hash.digestInto(extension, register, 0);
+    event.copyDigest(bank, register, size);
+    hash.digestInto(register, register, 0);
   }
-  return registers;
+  return registers.map((register) => register.slice(0, size));
 }
 
 /** Every bank that can be computed, by TPM_ALG_ID. */
@@ -46,7 +46,7 @@ function initialRegisters(log: ParsedLog, size: number): Uint8Array[] {
   );
   const registers = Array.from({ length: REGISTERS }, (_, index) => {
     const untouched = !launched && index >= DYNAMIC_FIRST && index <= DYNAMIC_LAST;
-    return untouched ? new Uint8Array(size).fill(0xff) : new Uint8Array(size);
+    return untouched ? new Uint8Array(2 * size).fill(0xff) : new Uint8Array(2 * size);
   });
   const first = registers[0];
   if (first !== undefined) first[size - 1] = startupLocality(log);
@@ -67,7 +67,9 @@ export function startupLocality(log: ParsedLog): number {
 }
 
 /** The locality that one event states; undefined when it is no StartupLocality event. */
-export function startupLocalityOf({ pcr, type, data }: LogEvent): number | undefined {
-  if (type !== EVENT.NO_ACTION || pcr !== 0 || data.length !== LOCALITY_SIGNATURE.length + 1) return undefined;
-  return latin1(data.subarray(0, LOCALITY_SIGNATURE.length)) === LOCALITY_SIGNATURE ? data.at(-1) : undefined;
+export function startupLocalityOf(event: LogEvent): number | undefined {
+  if (event.type !== EVENT.NO_ACTION || event.pcr !== 0) return undefined;
+  const { data } = event;
+  if (data.length !== LOCALITY_SIGNATURE.length + 1) return undefined;
+  return latin1(data, 0, LOCALITY_SIGNATURE.length) === LOCALITY_SIGNATURE ? data.at(-1) : undefined;
 }

@@ -31,7 +31,7 @@ class EventWithMeaning implements TypedEvent {
   }
 
   get binding(): Binding {
-    this.#binding ??= bindingOf(this.#log, this.event, this.#algorithm);
+    this.#binding ??= bindingOf(this.#log, this, this.#algorithm);
     return this.#binding;
   }
 

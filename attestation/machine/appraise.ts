@@ -2,7 +2,7 @@
  * Appraisal of any machine with a TPM 2.0. Every check has a name that appears in the result (docs/evidence.md lists
  * them); one that cannot be made has failed. A reboot is a fact, not a failure; a counter that went back is one.
  */
-import { sameBytes, toHex } from '../bytes.ts';
+import { concatBytes, sameBytes, toHex } from '../bytes.ts';
 import { Checks, required, type Status, worst } from '../checks.ts';
 import { type ParsedLog, parseEventLog } from '../eventlog/format.ts';
 import { replayLog } from '../eventlog/replay.ts';
@@ -95,15 +95,10 @@ function checkQuote(
     () => sameBytes(required(quote).extraData, context.nonce),
     'qualifyingData is not the nonce of this challenge',
   );
-  const wanted = reference?.selection.map(({ bank, pcrs }) => `${hashById(bank)?.name}:${pcrs.join(',')}`).join('+');
   checks.holds(
     'quote-selection',
-    () => {
-      const { selection } = required(quote);
-      const actual = selection.map(({ hash, pcrs }) => `${hashById(hash)?.name}:${pcrs.join(',')}`).join('+');
-      return actual === required(wanted);
-    },
-    `the quote must select exactly ${wanted}`,
+    () => isSelection(required(quote).selection, required(reference).selection),
+    () => `the quote must select exactly ${reference?.selection.map(selectionText).join('+')}`,
   );
   checks.holds(
     'pcr-digest',
@@ -114,22 +109,31 @@ function checkQuote(
   return quote;
 }
 
+type Selection = CompiledReference['selection'];
+
+/** The same banks and registers in the same order, no more and no fewer. */
+function isSelection(actual: Quote['selection'], wanted: Selection): boolean {
+  if (actual.length !== wanted.length) return false;
+  return wanted.every(({ bank, pcrs }, i) => {
+    const one = actual[i];
+    return one?.hash === bank && one.pcrs.length === pcrs.length && pcrs.every((index, at) => one.pcrs[at] === index);
+  });
+}
+
+const selectionText = ({ bank, pcrs }: Selection[number]): string => `${hashById(bank)?.name}:${pcrs.join(',')}`;
+
 /** Reference values that ask for nothing but the SHA-1 bank are those of an old TPM. */
 const onlySha1 = (reference: CompiledReference | undefined): boolean =>
   reference?.selection.every(({ bank }) => bank === SHA1.id) ?? false;
 
 /** TPM2_Quote hashes the selected registers in the order of the selection, with the hash of the signing scheme. */
 function digestOfPcrs({ pcrs }: MachineEvidence, quote: Quote, algorithm: number): Uint8Array {
-  const values = quote.selection.flatMap(({ hash, pcrs: indices }) =>
-    indices.map((index) => required(pcrs.get(hash)?.get(index))),
-  );
-  const joined = new Uint8Array(values.reduce((size, value) => size + value.length, 0));
-  let at = 0;
-  for (const value of values) {
-    joined.set(value, at);
-    at += value.length;
+  const values: Uint8Array[] = [];
+  for (const { hash, pcrs: indices } of quote.selection) {
+    const bank = pcrs.get(hash);
+    for (const index of indices) values.push(required(bank?.get(index)));
   }
-  return required(hashById(algorithm)).digest(joined);
+  return required(hashById(algorithm)).digest(concatBytes(...values));
 }
 
 /** The counters of a TPM never fall; a higher resetCount is a reboot. Part 1, section 36. */

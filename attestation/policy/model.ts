@@ -24,8 +24,6 @@ export const EVENT_SCHEMA = {
   digest: 'string',
   text: 'string',
 } as const;
-/** Name of that type in CEL. */
-export const EVENT_TYPE = 'Event';
 
 /** Types in CEL's own words. Digests and other bytes are lower-case hexadecimal. */
 export const MODEL_SCHEMA = {
@@ -78,11 +76,15 @@ export interface ModelSource {
 
 export type Model = Readonly<Record<keyof typeof MODEL_SCHEMA, unknown>>;
 
-/** The model of checked evidence. Members are computed once, on first use. */
+/** The model of checked evidence. */
 export function modelOf(source: ModelSource): Model {
   return new MeasuredModel(source);
 }
 
+/**
+ * Members are computed once, on first use. This and the facts below are classes because an object literal with getters
+ * costs more to make than most of what its getters save.
+ */
 class MeasuredModel implements Model {
   readonly #source: ModelSource;
   #quote: unknown;
@@ -112,7 +114,7 @@ class MeasuredModel implements Model {
   }
 
   get boot(): unknown {
-    this.#boot ??= bootFacts(this.#source.log, this.#source.bank);
+    this.#boot ??= new BootFacts(typedEvents(this.#source.log, this.#source.bank));
     return this.#boot;
   }
 
@@ -151,6 +153,7 @@ export function modelOfFacts(facts: Readonly<Record<string, unknown>>): Model {
     else
       model[name] = Array.isArray(empty) ? integers(value) : { ...(empty as object), ...(integers(value) as object) };
   }
+  model.boot = described(BootFacts.prototype, MODEL_SCHEMA.boot, model.boot as Record<string, unknown>);
   return model as Model; // every member is EMPTY's or replaced above
 }
 
@@ -198,28 +201,80 @@ function secureBootFacts(log: ParsedLog, bank: number) {
   };
 }
 
-const BOOT_KINDS: ReadonlySet<Meaning['kind']> = new Set(['kernel-command-line', 'grub', 'uki-section', 'windows']);
+/** How the machine was started. Each member asks for the bindings of its own events alone: every binding costs a hash. */
+export class BootFacts {
+  readonly #events: readonly TypedEvent[];
+  #commandLines: string[] | undefined;
+  #windows: Record<string, (bigint | string)[]> | undefined;
 
-function bootFacts(log: ParsedLog, bank: number) {
-  const lines: string[] = [];
-  const images: Record<string, string>[] = [];
-  const sections: string[] = [];
-  const grub: string[] = [];
-  const windows: Record<string, (bigint | string)[]> = {};
-  for (const typed of typedEvents(log, bank)) {
-    const { event, meaning } = typed;
-    if (meaning.kind === 'image') {
-      images.push({ path: meaning.path, digest: toHex(typed.digest), pcr: String(event.pcr) });
-      continue;
-    }
-    if (!BOOT_KINDS.has(meaning.kind) || (typed.binding !== 'bound' && typed.binding !== 'value')) continue;
-    if (meaning.kind === 'kernel-command-line') lines.push(meaning.text);
-    else if (meaning.kind === 'grub' && meaning.subject === 'kernel-command-line') lines.push(meaning.text);
-    else if (meaning.kind === 'grub' && meaning.subject === 'command') grub.push(meaning.text);
-    else if (meaning.kind === 'uki-section') sections.push(meaning.section);
-    else if (meaning.kind === 'windows') addWindows(windows, meaning.records);
+  constructor(events: readonly TypedEvent[]) {
+    this.#events = events;
   }
-  return { commandLine: lines.at(-1) ?? '', commandLines: lines, images, sections, grub, windows };
+
+  get commandLine(): string {
+    return this.commandLines.at(-1) ?? '';
+  }
+
+  get commandLines(): string[] {
+    this.#commandLines ??= believed(this.#events, commandLineOf);
+    return this.#commandLines;
+  }
+
+  get images(): Record<string, string>[] {
+    return imagesOf(this.#events);
+  }
+
+  get sections(): string[] {
+    return believed(this.#events, (meaning) => (meaning.kind === 'uki-section' ? meaning.section : undefined));
+  }
+
+  get grub(): string[] {
+    return believed(this.#events, grubCommandOf);
+  }
+
+  get windows(): Record<string, (bigint | string)[]> {
+    this.#windows ??= windowsSettings(this.#events);
+    return this.#windows;
+  }
+
+  toJSON(): Record<string, unknown> {
+    return members(this, MODEL_SCHEMA.boot);
+  }
+}
+
+const isBelieved = ({ binding }: TypedEvent): boolean => binding === 'bound' || binding === 'value';
+
+/** What `of` finds in the meanings of events whose data is measured. */
+function believed<T>(events: readonly TypedEvent[], of: (meaning: Meaning) => T | undefined): T[] {
+  const all: T[] = [];
+  for (const typed of events) {
+    const found = of(typed.meaning);
+    if (found !== undefined && isBelieved(typed)) all.push(found);
+  }
+  return all;
+}
+
+const imagesOf = (events: readonly TypedEvent[]) =>
+  events.flatMap((typed) => {
+    const { event, meaning } = typed;
+    return meaning.kind === 'image'
+      ? [{ path: meaning.path, digest: toHex(typed.digest), pcr: String(event.pcr) }]
+      : [];
+  });
+
+function commandLineOf(meaning: Meaning): string | undefined {
+  if (meaning.kind === 'kernel-command-line') return meaning.text;
+  return meaning.kind === 'grub' && meaning.subject === 'kernel-command-line' ? meaning.text : undefined;
+}
+
+const grubCommandOf = (meaning: Meaning): string | undefined =>
+  meaning.kind === 'grub' && meaning.subject === 'command' ? meaning.text : undefined;
+
+function windowsSettings(events: readonly TypedEvent[]): Record<string, (bigint | string)[]> {
+  const settings: Record<string, (bigint | string)[]> = {};
+  const records = (meaning: Meaning) => (meaning.kind === 'windows' ? meaning.records : undefined);
+  for (const one of believed(events, records)) addWindows(settings, one);
+  return settings;
 }
 
 function addWindows(settings: Record<string, (bigint | string)[]>, records: readonly WindowsRecord[]): void {
@@ -269,22 +324,32 @@ export class EventFacts {
 
   /** For explanations. */
   toJSON(): Record<string, unknown> {
-    return Object.fromEntries(EVENT_MEMBERS.map((name) => [name, this[name]]));
+    return members(this, EVENT_SCHEMA);
   }
 }
 
-const EVENT_MEMBERS = Object.keys(EVENT_SCHEMA) as (keyof typeof EVENT_SCHEMA)[];
+/** Members by their names, for explanations: getters are not enumerated. */
+function members<T extends object>(
+  facts: T,
+  schema: { readonly [name in keyof T]?: unknown },
+): Record<string, unknown> {
+  return Object.fromEntries(Object.keys(schema).map((name) => [name, facts[name as keyof T]])); // as its type says
+}
 
-/** Events of a description: members that it leaves out are absent. Throws RangeError for a wrong name. */
+/** Facts of a class that are described, not measured: what the description leaves out is absent. */
+function described<T>(prototype: T, schema: object, description: Readonly<Record<string, unknown>>): T {
+  const values = Object.keys(schema).map((name) => [name, { value: description[name] }] as const);
+  return Object.create(prototype as object, Object.fromEntries(values));
+}
+
+/** Throws RangeError for a wrong name. */
 function describedEvents(value: unknown): unknown {
   if (!Array.isArray(value)) return value;
-  return value.map((described: object) => {
-    for (const name of Object.keys(described)) {
+  return value.map((event: object) => {
+    for (const name of Object.keys(event)) {
       if (!Object.hasOwn(EVENT_SCHEMA, name)) throw new RangeError(`an event has no "${name}"`);
     }
-    const facts = integers(described) as Record<string, unknown>;
-    const members = EVENT_MEMBERS.map((name) => [name, { value: facts[name] }] as const);
-    return Object.create(EventFacts.prototype, Object.fromEntries(members)) as EventFacts;
+    return described(EventFacts.prototype, EVENT_SCHEMA, integers(event) as Record<string, unknown>);
   });
 }
 

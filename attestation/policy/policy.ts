@@ -7,7 +7,7 @@ import { type Static, Type } from 'typebox';
 import { Check, Errors } from 'typebox/value';
 import type { Severity } from '../checks.ts';
 import { POLICY_LIBRARY } from './library.ts';
-import { EVENT_SCHEMA, EVENT_TYPE, EventFacts, MODEL_SCHEMA, type Model } from './model.ts';
+import { BootFacts, EVENT_SCHEMA, EventFacts, MODEL_SCHEMA, type Model } from './model.ts';
 
 const MAX_CLAUSES = 64;
 const MAX_EXPRESSION = 16_384;
@@ -90,9 +90,11 @@ export function compilePolicy(source: unknown): CompiledPolicy {
 
 function environmentWith(values: Readonly<Record<string, string | readonly string[]>>): Environment {
   const environment = new Environment({ limits: { maxDepth: 64 } });
-  environment.registerType(EVENT_TYPE, { ctor: EventFacts, fields: EVENT_SCHEMA });
+  environment.registerType('Event', { ctor: EventFacts, fields: EVENT_SCHEMA });
+  environment.registerType('Boot', { ctor: BootFacts, fields: MODEL_SCHEMA.boot });
   for (const [name, type] of Object.entries(MODEL_SCHEMA)) {
     if (typeof type === 'string') environment.registerVariable(name, type);
+    else if (type === MODEL_SCHEMA.boot) environment.registerVariable(name, 'Boot');
     else environment.registerVariable({ name, schema: type });
   }
   for (const [name, value] of Object.entries(values)) {

@@ -9,6 +9,7 @@ import {
   TPMT_PUBLIC,
   type TPMT_SYM_DEF_OBJECT,
 } from '../../tpm/structures/index.ts';
+import { hashById } from '../hash.ts';
 import type { CertifiedCurve, CertifiedKey } from './ek-certificates.ts';
 
 export const ATTRIBUTE = TPMA_OBJECT.bits;
@@ -76,5 +77,5 @@ export function parseTpmPublic(bytes: Uint8Array): TpmPublic {
 /** Name of the object whose TPMT_PUBLIC this is, over these very bytes. Part 1, section 16. */
 export function tpmName(publicArea: Uint8Array): Uint8Array {
   const { nameAlg } = decode(TPMT_PUBLIC, publicArea);
-  return nameOf(nameAlg, digest(nameAlg, publicArea));
+  return nameOf(nameAlg, hashById(nameAlg)?.digest(publicArea) ?? digest(nameAlg, publicArea));
 }
