@@ -42,6 +42,7 @@ export * from './ima/list.ts';
 export * from './ima/replay.ts';
 export * from './ima/signature.ts';
 export * from './machine/appraise.ts';
+export * from './machine/certificates.ts';
 export * from './machine/evidence.ts';
 export * from './machine/learn.ts';
 export * from './machine/manifests.ts';

@@ -2,7 +2,7 @@
 import type { KeyObject } from 'node:crypto';
 import { concatBytes, fromBase64Url, fromHex, sameBytes } from '../bytes.ts';
 import { DIGEST_INFO, ecdsaOverDigest } from './digest-signatures.ts';
-import type { Curve, PublicKey, SignatureScheme, Verification } from './port.ts';
+import type { Curve, PublicJwk, PublicKey, SignatureScheme, Verification } from './port.ts';
 
 type NodeCrypto = typeof import('node:crypto');
 
@@ -24,6 +24,7 @@ function over(crypto: NodeCrypto): Verification {
       if (!KINDS.has(key.asymmetricKeyType ?? '')) throw new Error(`a key of type ${key.asymmetricKeyType}`);
       return key;
     },
+    exportJwk: (key) => jwkOf(keyObject(key)),
     verify(scheme, message, signature, key) {
       requireKind(scheme, key);
       if (scheme.type === 'ed25519') return crypto.verify(null, message, keyObject(key), signature);
@@ -42,6 +43,14 @@ function over(crypto: NodeCrypto): Verification {
       }
     },
   };
+}
+
+/** Numbers without the leading zeros that encodings may have. */
+function jwkOf(key: KeyObject): PublicJwk {
+  const { kty, crv, x, y, n, e } = key.export({ format: 'jwk' });
+  return Object.fromEntries(
+    Object.entries({ kty, crv, x, y, n, e }).filter(([, value]) => value !== undefined),
+  ) as unknown as PublicJwk; // OpenSSL has the members that the key's type has
 }
 
 function options({ constants }: NodeCrypto, scheme: Exclude<SignatureScheme, { type: 'ed25519' }>) {

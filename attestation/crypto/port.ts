@@ -38,6 +38,8 @@ export interface Verification {
   importJwk(jwk: PublicJwk): PublicKey;
   /** A SubjectPublicKeyInfo in DER. Throws for what is none, or of another kind than RSA, NIST curves and Ed25519. */
   importSpki(der: Uint8Array): PublicKey;
+  /** What `importJwk` takes; of equal keys the same. */
+  exportJwk(key: PublicKey): PublicJwk;
   /** Whether the signature is by the key. Throws for a key of another kind than the scheme's. */
   verify(scheme: SignatureScheme, message: Uint8Array, signature: Uint8Array, key: PublicKey): boolean;
   /** The same for ECDSA and RSASSA over a digest that is at hand where the message is not. */
@@ -69,4 +71,10 @@ export const CURVE_SIZES: Readonly<Record<Curve, number>> = { 'P-256': 32, 'P-38
 export function curveOf(key: PublicKey): Curve | undefined {
   const name = key.asymmetricKeyDetails?.namedCurve;
   return (Object.keys(CURVE_NAMES) as Curve[]).find((curve) => CURVE_NAMES[curve] === name);
+}
+
+/** Whether two keys are the same. */
+export function sameKey(a: PublicKey, b: PublicKey): boolean {
+  const [one, other] = [a, b].map((key) => Object.entries(verification().exportJwk(key)).sort().join());
+  return one === other;
 }

@@ -1,7 +1,7 @@
 /** Verification without a Node: noble's curves, and RSA with its public exponent over the language's integers. */
 import { ed25519 } from '@noble/curves/ed25519.js';
 import * as asn1js from 'asn1js';
-import { concatBytes, fromBase64Url, fromHex, sameBytes, toHex } from '../bytes.ts';
+import { concatBytes, fromBase64Url, fromHex, sameBytes, toBase64Url, toHex } from '../bytes.ts';
 import { type HashAlgorithm, hashByName } from '../hash.ts';
 import { type CurvePoint, DIGEST_INFO, ecdsaOverDigest, NOBLE } from './digest-signatures.ts';
 import {
@@ -43,6 +43,7 @@ const ED25519_SIZE = 32;
 export const portableVerification: Verification = {
   importJwk,
   importSpki,
+  exportJwk,
   verify(scheme, message, signature, key) {
     if (scheme.type === 'ed25519') return verifyEd25519(message, signature, numbersOf(key, 'ed25519') as Uint8Array);
     const hash = hashNamed(scheme.hash);
@@ -84,6 +85,19 @@ function importJwk(jwk: PublicJwk): PublicKey {
   if (jwk.kty === 'RSA') return rsaKey(fromBase64Url(jwk.n), fromBase64Url(jwk.e));
   if (jwk.kty === 'OKP') return ed25519Key(fromBase64Url(jwk.x));
   return pointKey(jwk.crv, fromBase64Url(jwk.x), fromBase64Url(jwk.y));
+}
+
+function exportJwk(key: PublicKey): PublicJwk {
+  if (!(key instanceof PortableKey)) throw new Error('a key of another provider');
+  const { numbers } = key;
+  if (numbers instanceof Uint8Array) return { kty: 'OKP', crv: 'Ed25519', x: toBase64Url(numbers) };
+  if ('n' in numbers) return { kty: 'RSA', n: toBase64Url(octets(numbers.n)), e: toBase64Url(octets(numbers.e)) };
+  return { kty: 'EC', crv: numbers.curve, x: toBase64Url(numbers.x), y: toBase64Url(numbers.y) };
+}
+
+function octets(number: bigint): Uint8Array {
+  const hex = number.toString(16);
+  return fromHex(hex.padStart(hex.length + (hex.length % 2), '0'));
 }
 
 const CURVE_OIDS: Readonly<Record<string, Curve>> = {

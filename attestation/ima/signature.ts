@@ -17,6 +17,7 @@ const VERSION_3 = 3;
 const HEADER_SIZE = 9;
 /** enum hash_algo of the kernel, include/uapi/linux/hash_info.h. */
 const KERNEL_HASHES: Readonly<Record<number, HashName>> = { 2: 'sha1', 4: 'sha256', 5: 'sha384', 6: 'sha512' };
+
 export interface ImaSignature {
   /** `digest` is of the file, `verity` of its fs-verity descriptor. */
   readonly kind: 'digest' | 'verity';

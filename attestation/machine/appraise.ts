@@ -17,6 +17,7 @@ import { type ImaFacts, modelOf } from '../policy/model.ts';
 import { decodeQuote, type Quote, signatureHash, verifyTpmSignature } from '../quote.ts';
 import type { AppraisalContext, Appraised, EvidenceFormat } from '../verifier/evidence-format.ts';
 import { tpmName } from '../verifier/tpm-public.ts';
+import { checkCertificates } from './certificates.ts';
 import { decodeMachineEvidence, MACHINE_MEDIA_TYPE, type MachineEvidence } from './evidence.ts';
 import { type CompiledReference, compileReference } from './reference.ts';
 
@@ -59,6 +60,7 @@ export function appraiseMachine(evidence: MachineEvidence, context: AppraisalCon
   });
   const quote = checkQuote(evidence, context, reference, checks);
   checkClock(quote, context.clock as Kept | null, checks); // stored by us, as `clock` below
+  checkCertificates(evidence.certificates ?? {}, reference?.certificates, context, checks);
   const log = checkLog(evidence, reference, checks);
   const ima = checkIma(evidence, context, quote, reference, checks);
   checkReference(evidence, quote, reference, context.now, checks);

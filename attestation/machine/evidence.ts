@@ -5,12 +5,15 @@
 import { type CborValue, encodeCbor } from '../cbor.ts';
 import { decodeMap, EvidenceError, member, message } from '../evidence.ts';
 import { DIGEST_SIZES } from '../hash.ts';
+import { decodeCertificates, encodeCertificates, type MachineCertificates } from './certificates.ts';
 
 export const MACHINE_MEDIA_TYPE = 'application/vnd.nexus-tcb.machine+cbor';
 const COLLECTION_TYPE = 'tag:nexus-tcb,2026:machine';
 const QUOTE_TYPE = 'application/vnd.nexus-tcb.tpm-quote+cbor';
 const PCRS_TYPE = 'application/vnd.nexus-tcb.pcrs+cbor';
 const IMA_TYPE = 'application/vnd.nexus-tcb.ima-list';
+const CERTIFICATES_TYPE = 'application/vnd.nexus-tcb.certificates+cbor';
+const MESSAGES = new Set<unknown>(['__cmwc_t', 'platform', 'pcrs', 'ima', 'certificates']);
 const EVIDENCE_MAX = 64 * 2 ** 20;
 const PCR_COUNT = 24;
 
@@ -30,16 +33,20 @@ export interface MachineEvidence {
   readonly pcrs: PcrValues;
   /** /sys/kernel/security/ima/binary_runtime_measurements, from `imaFrom` on. */
   readonly ima?: Uint8Array;
+  readonly certificates?: MachineCertificates;
 }
 
 export function encodeMachineEvidence(evidence: MachineEvidence): Uint8Array {
-  const { quoted, signature, akPublic, eventLog, pcrs, ima } = evidence;
+  const { quoted, signature, akPublic, eventLog, pcrs, ima, certificates } = evidence;
   const banks = new Map([...pcrs].map(([bank, values]): [number, CborValue] => [bank, new Map(values)]));
   return encodeCbor({
     __cmwc_t: COLLECTION_TYPE,
     platform: [QUOTE_TYPE, encodeCbor({ quoted, signature, ak: akPublic, log: eventLog })],
     pcrs: [PCRS_TYPE, encodeCbor(banks)],
     ...(ima === undefined ? {} : { ima: [IMA_TYPE, ima] as CborValue }),
+    ...(certificates === undefined
+      ? {}
+      : { certificates: [CERTIFICATES_TYPE, encodeCertificates(certificates)] as CborValue }),
   });
 }
 
@@ -49,7 +56,11 @@ export function decodeMachineEvidence(bytes: Uint8Array): MachineEvidence {
   const collection = decodeMap(bytes, 'the evidence');
   if (collection.get('__cmwc_t') !== COLLECTION_TYPE) throw new EvidenceError('not a collection of a machine');
   const ima = collection.has('ima') ? message(collection, 'ima', IMA_TYPE) : undefined;
-  if (collection.size !== (ima === undefined ? 3 : 4)) throw new EvidenceError('a message that is not known here');
+  const certificates = collection.has('certificates')
+    ? decodeCertificates(message(collection, 'certificates', CERTIFICATES_TYPE))
+    : undefined;
+  if ([...collection.keys()].some((name) => !MESSAGES.has(name)))
+    throw new EvidenceError('a message that is not known here');
   const platform = decodeMap(message(collection, 'platform', QUOTE_TYPE), 'the platform message');
   if (platform.size !== 4) throw new EvidenceError('the platform message has other members than it should');
   return {
@@ -59,6 +70,7 @@ export function decodeMachineEvidence(bytes: Uint8Array): MachineEvidence {
     eventLog: member(platform, 'log'),
     pcrs: pcrValues(decodeMap(message(collection, 'pcrs', PCRS_TYPE), 'the register values')),
     ...(ima === undefined ? {} : { ima }),
+    ...(certificates === undefined ? {} : { certificates }),
   };
 }
 

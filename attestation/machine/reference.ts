@@ -7,6 +7,7 @@ import { Compile } from 'typebox/compile';
 import { fromHex } from '../bytes.ts';
 import { hashById, hashByName } from '../hash.ts';
 import { type CompiledPolicy, compilePolicy, PolicySchema } from '../policy/policy.ts';
+import { type CertificateRules, CertificatesSchema, compileCertificateRules } from './certificates.ts';
 import { ManifestSchema, Manifests } from './manifests.ts';
 
 const Hex = Type.String({ pattern: '^([0-9a-f]{2})+$', description: 'lower-case hexadecimal' });
@@ -32,6 +33,7 @@ export const MachineReferenceSchema = Type.Object(
         description: 'CoRIM: values of registers and events, beside those of `pcrs`',
       }),
     ),
+    certificates: Type.Optional(CertificatesSchema),
     firmwareVersions: Type.Optional(
       Type.Array(Type.String({ pattern: '^[0-9a-f]{16}$' }), {
         description: 'TPM firmware versions that are accepted',
@@ -66,11 +68,12 @@ export interface CompiledReference {
   readonly selection: readonly { readonly bank: number; readonly pcrs: readonly number[] }[];
   readonly policies: readonly CompiledPolicy[];
   readonly manifests: Manifests;
+  readonly certificates: CertificateRules | undefined;
 }
 
 const compiled = new WeakMap<object, CompiledReference>();
 
-/** Throws TypeError for a document that is not reference values, PolicyError and CorimError for what is in it. */
+/** Throws TypeError for a document that is not reference values, PolicyError, CorimError and CertificateError for its parts. */
 export function compileReference(body: unknown): CompiledReference {
   const known = typeof body === 'object' && body !== null ? compiled.get(body) : undefined;
   if (known !== undefined) return known;
@@ -83,6 +86,7 @@ export function compileReference(body: unknown): CompiledReference {
     selection: body.selection.map(({ bank, pcrs }) => ({ bank: bankId(bank), pcrs: ascending(pcrs) })),
     policies: (body.policies ?? []).map(compilePolicy),
     manifests: new Manifests(body.manifests ?? []),
+    certificates: body.certificates === undefined ? undefined : compileCertificateRules(body.certificates),
   };
   checkValues(reference);
   compiled.set(body, reference);

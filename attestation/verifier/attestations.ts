@@ -157,6 +157,7 @@ function appraiseClosed(opened: OpenedEvidence, nonce: Uint8Array, platform: Kno
     return opened.appraise({
       nonce,
       akPublic: platform.akPublic,
+      ekCertificate: platform.ekCertificate,
       reference: platform.reference?.body,
       clock: platform.clock,
       now,

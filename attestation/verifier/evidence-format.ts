@@ -11,6 +11,8 @@ export interface AppraisalContext {
   readonly nonce: Uint8Array;
   /** TPMT_PUBLIC of the enrolled attestation key. */
   readonly akPublic: Uint8Array;
+  /** The endorsement key's certificate as it was enrolled, DER; undefined where nobody enrolled one. */
+  readonly ekCertificate?: Uint8Array | undefined;
   /** Reference values in force; undefined when none are stored, which no appraisal may take for agreement. */
   readonly reference: object | undefined;
   /** What the last good quote said of the TPM's clock, as `Appraised.clock`. */

@@ -11,6 +11,8 @@ export interface KnownPlatform {
   readonly tenant: string;
   readonly id: string;
   readonly akPublic: Uint8Array;
+  /** DER, as enrolled; undefined where a platform has none. */
+  readonly ekCertificate: Uint8Array | undefined;
   readonly revokedAt: Date | null;
   readonly reference: { readonly name: string; readonly version: number; readonly body: object } | undefined;
   readonly clock: object | null;
@@ -103,6 +105,7 @@ export class Platforms {
           'platform.id',
           'platform.ak_public',
           'platform.ak_name',
+          'platform.ek_certificate',
           'platform.revoked_at',
           'verdict.clock',
           'newest.name',
@@ -128,6 +131,7 @@ export class Platforms {
           tenant: row.tenant,
           id: row.id,
           akPublic: row.ak_public,
+          ekCertificate: row.ek_certificate.length > 0 ? row.ek_certificate : undefined,
           revokedAt: row.revoked_at,
           reference: name === null || version === null || body === undefined ? undefined : { name, version, body },
           clock: row.clock,

@@ -1,5 +1,5 @@
 /** What appraisal reads of an X.509 certificate (RFC 5280), by pkijs; bounded. */
-import * as asn1js from 'asn1js';
+import type * as asn1js from 'asn1js';
 import { Certificate } from 'pkijs';
 import { sameBytes, toHex } from '../bytes.ts';
 import { type PublicKey, verification } from '../crypto/port.ts';
@@ -19,15 +19,33 @@ export function readCertificate(der: Uint8Array): Certificate {
   return readDer(der, 'certificate', (bytes) => Certificate.fromBER(bytes));
 }
 
-/** Read one DER structure of at most 16 KiB. Throws CertificateError. */
-export function readDer<T>(der: Uint8Array, what: string, read: (bytes: Uint8Array<ArrayBuffer>) => T): T {
-  if (der.length > MAX_BYTES) throw new CertificateError(`a ${what} of ${der.length} bytes; at most ${MAX_BYTES}`);
+/** Read one DER structure, by default of at most 16 KiB. Throws CertificateError. */
+export function readDer<T>(
+  der: Uint8Array,
+  what: string,
+  read: (bytes: Uint8Array<ArrayBuffer>) => T,
+  most = MAX_BYTES,
+): T {
+  if (der.length > most) throw new CertificateError(`a ${what} of ${der.length} bytes; at most ${most}`);
   try {
-    const { offset } = asn1js.fromBER(Uint8Array.from(der));
-    return read(Uint8Array.from(offset > 0 ? der.subarray(0, offset) : der));
+    return read(Uint8Array.from(withoutPadding(der)));
   } catch (cause) {
     throw new CertificateError(`the ${what} does not parse`, { cause });
   }
+}
+
+/** The structure alone, without octets after it. Throws RangeError for what is none. */
+export const withoutPadding = (der: Uint8Array): Uint8Array => der.subarray(0, sequenceSize(der));
+
+/** Octets of the SEQUENCE that stands first, header included: in DER, and whole. Parsers are more lenient. */
+function sequenceSize(der: Uint8Array): number {
+  const [tag, first = 0] = der;
+  const count = first < 0x80 ? 0 : first & 0x7f;
+  const length = count === 0 ? first : der.subarray(2, 2 + count).reduce((sum, byte) => sum * 256 + byte, 0);
+  const minimal = count === 0 || (der[2] !== 0 && length >= 0x80);
+  const size = 2 + count + length;
+  if (tag !== 0x30 || count > 4 || !minimal || size > der.length) throw new RangeError('not a SEQUENCE in DER');
+  return size;
 }
 
 /** SubjectPublicKeyInfo in DER. */

@@ -1,5 +1,5 @@
 /** Small certificate authorities for tests: roots, intermediates, EK certificates, revocation lists. */
-import { webcrypto } from 'node:crypto';
+import { KeyObject, sign, webcrypto } from 'node:crypto';
 import * as asn1js from 'asn1js';
 import {
   AttributeTypeAndValue,
@@ -85,14 +85,16 @@ export async function authority(name: string, issuer?: Authority): Promise<Autho
   return { name, certificate, keys };
 }
 
-/** An end-entity certificate with one extended key usage. */
+/** An end-entity certificate with one extended key usage, and more extensions. */
 export function issue(
   issuer: Authority,
   publicKey: webcrypto.CryptoKey,
   usage: string = EK_USAGE,
   validity: Validity = VALIDITY,
+  more: readonly Extension[] = [],
 ): Promise<Certificate> {
   const extensions = [
+    ...more,
     extension(BASIC_CONSTRAINTS, new BasicConstraints({ cA: false }).toSchema(), true),
     extension(EXTENDED_KEY_USAGE, new ExtKeyUsage({ keyPurposes: [usage] }).toSchema()),
   ];
@@ -129,4 +131,54 @@ export function pem(bytes: Uint8Array, label = 'CERTIFICATE'): string {
 
 export async function privatePem(keys: KeyPair): Promise<string> {
   return pem(new Uint8Array(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)), 'PRIVATE KEY');
+}
+
+const OID_HARDWARE_MODULE_NAME = '1.3.6.1.5.5.7.8.4';
+/** tcg-on-ekPermIdSha256, as a type of hardware module. */
+const HARDWARE_TYPE = '2.23.133.12.1';
+
+/** Subject alternative name of a device: HardwareModuleName (RFC 4108, section 5). */
+export function deviceName(number: string): Extension {
+  const module = new asn1js.Sequence({
+    value: [
+      new asn1js.ObjectIdentifier({ value: HARDWARE_TYPE }),
+      new asn1js.OctetString({ valueHex: new TextEncoder().encode(number).slice().buffer }),
+    ],
+  });
+  const other = [new asn1js.ObjectIdentifier({ value: OID_HARDWARE_MODULE_NAME }), tag(0, [module])];
+  return extension('2.5.29.17', new asn1js.Sequence({ value: [tag(0, other)] }));
+}
+
+const tag = (tagNumber: number, value: asn1js.AsnType[]) =>
+  new asn1js.Constructed({ idBlock: { tagClass: 3, tagNumber }, value });
+const ECDSA_SHA256 = '1.2.840.10045.4.3.2';
+const PLATFORM_MODEL = '2.23.133.5.1.4';
+
+/** A platform certificate of a TPM with this EK certificate: an attribute certificate (RFC 5755), DER. */
+export function platformCertificate(issuer: Authority, ek: Certificate, validity: Validity = VALIDITY): Uint8Array {
+  const names = (name: Certificate['subject']) => [tag(4, [name.toSchema()])];
+  const algorithm = () => new asn1js.Sequence({ value: [new asn1js.ObjectIdentifier({ value: ECDSA_SHA256 })] });
+  const time = (valueDate: Date) => new asn1js.GeneralizedTime({ valueDate });
+  const model = new asn1js.Sequence({
+    value: [new asn1js.ObjectIdentifier({ value: PLATFORM_MODEL }), new asn1js.Utf8String({ value: 'Model 1' })],
+  });
+  const alternative = new asn1js.Sequence({
+    value: [tag(4, [new asn1js.Sequence({ value: [new asn1js.Set({ value: [model] })] })])],
+  });
+  serial += 1;
+  const info = new asn1js.Sequence({
+    value: [
+      new asn1js.Integer({ value: 1 }),
+      new asn1js.Sequence({ value: [tag(0, [new asn1js.Sequence({ value: names(ek.issuer) }), ek.serialNumber])] }),
+      tag(0, [new asn1js.Sequence({ value: names(issuer.certificate.subject) })]),
+      algorithm(),
+      new asn1js.Integer({ value: serial }),
+      new asn1js.Sequence({ value: [time(validity.notBefore), time(validity.notAfter)] }),
+      new asn1js.Sequence({ value: [] }),
+      new asn1js.Sequence({ value: [extension('2.5.29.17', alternative).toSchema()] }),
+    ],
+  });
+  const signature = sign('sha256', new Uint8Array(info.toBER()), KeyObject.from(issuer.keys.privateKey));
+  const bits = new asn1js.BitString({ valueHex: Uint8Array.from(signature).buffer });
+  return new Uint8Array(new asn1js.Sequence({ value: [info, algorithm(), bits] }).toBER());
 }
