@@ -38,12 +38,17 @@ export {
 export * from './guest/appraise.ts';
 export * from './guest/enrol.ts';
 export * from './guest/evidence.ts';
+export * from './ima/boot-aggregate.ts';
+export * from './ima/increment.ts';
+export * from './ima/keyrings.ts';
 export * from './ima/list.ts';
+export * from './ima/module-signature.ts';
 export * from './ima/replay.ts';
 export * from './ima/signature.ts';
 export * from './machine/appraise.ts';
 export * from './machine/certificates.ts';
 export * from './machine/evidence.ts';
+export * from './machine/ima.ts';
 export * from './machine/learn.ts';
 export * from './machine/manifests.ts';
 export * from './machine/reference.ts';

@@ -41,8 +41,9 @@ export interface ImaFields {
   readonly signature?: Uint8Array;
   /** What was measured, of ima-buf: a certificate for a keyring, a command line. */
   readonly buffer?: Uint8Array;
-  /** Digest without the appended signature, and that signature (PKCS #7), of ima-modsig. */
+  /** Digest without the appended signature and its hash, and that signature (PKCS #7), of ima-modsig. */
   readonly moduleDigest?: Uint8Array;
+  readonly moduleAlgorithm?: string;
   readonly moduleSignature?: Uint8Array;
 }
 
@@ -149,9 +150,14 @@ function readFields({ template, templateData }: ImaEntry): ImaFields {
     ...readDigest(fields.get('d-ngv2') ?? fields.get('d-ng') ?? new Uint8Array()),
     ...(signature === undefined ? {} : { signature }),
     ...(buffer === undefined ? {} : { buffer }),
-    ...(moduleDigest === undefined ? {} : { moduleDigest: readDigest(moduleDigest).digest }),
+    ...(moduleDigest === undefined ? {} : moduleDigestOf(moduleDigest)),
     ...(moduleSignature === undefined ? {} : { moduleSignature }),
   };
+}
+
+function moduleDigestOf(field: Uint8Array): Pick<ImaFields, 'moduleDigest' | 'moduleAlgorithm'> {
+  const { digest, algorithm } = readDigest(field);
+  return { moduleDigest: digest, moduleAlgorithm: algorithm };
 }
 
 /** `sha256:` NUL digest, or `verity:sha256:` NUL digest. */

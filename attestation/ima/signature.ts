@@ -7,7 +7,9 @@ import { plainSignature } from '../crypto/ecdsa.ts';
 import { CURVE_SIZES, curveOf, type HashName, type PublicKey, verification } from '../crypto/port.ts';
 import { hashByName } from '../hash.ts';
 import { keyIdentifiers, publicKeyOf, readCertificate } from '../x509/certificate.ts';
+import { nameBytes } from '../x509/chain.ts';
 import type { ImaFields } from './list.ts';
+import { parseModuleSignature, serialName, signedModuleDigest } from './module-signature.ts';
 
 /** enum evm_ima_xattr_type */
 const DIGSIG = 0x03;
@@ -44,26 +46,54 @@ export function parseImaSignature(xattr: Uint8Array): ImaSignature | undefined {
   };
 }
 
-/** Keys that may sign files, by key identifier. */
+interface Signer {
+  readonly key: PublicKey;
+  /** Last four bytes of the subject key identifier, hexadecimal: how the kernel names a key. */
+  readonly keyId: string;
+}
+
+/** Keys that may sign files and modules, by what signatures name them with. */
 export class ImaKeys {
-  readonly #keys = new Map<string, PublicKey>();
+  readonly #files = new Map<string, Signer>();
+  readonly #modules = new Map<string, Signer>();
 
   /** `certificates`: X.509 in DER. Throws CertificateError. */
   constructor(certificates: readonly Uint8Array[]) {
     for (const der of certificates) {
       const certificate = readCertificate(der);
       const key = publicKeyOf(certificate);
-      for (const identifier of keyIdentifiers(certificate)) this.#keys.set(toHex(identifier.subarray(-4)), key);
+      for (const identifier of keyIdentifiers(certificate)) {
+        const keyId = toHex(identifier.subarray(-4));
+        this.#files.set(keyId, { key, keyId });
+        this.#modules.set(toHex(identifier), { key, keyId });
+        this.#modules.set(serialName(nameBytes(certificate.issuer), certificate.serialNumber), { key, keyId });
+      }
     }
   }
 
-  /** The key identifier of the signer, when a known key signed this entry's file; undefined otherwise. */
+  /**
+   * The key identifier of the signer, when a known key signed this entry's file, by its attribute or by a signature
+   * appended to it; undefined otherwise.
+   */
   signerOf(fields: ImaFields): string | undefined {
+    return this.#fileSigner(fields) ?? this.#moduleSigner(fields);
+  }
+
+  #fileSigner(fields: ImaFields): string | undefined {
     const parsed = fields.signature === undefined ? undefined : parseImaSignature(fields.signature);
-    const key = parsed && this.#keys.get(parsed.keyId);
-    if (parsed === undefined || key === undefined) return undefined;
+    const signer = parsed && this.#files.get(parsed.keyId);
+    if (parsed === undefined || signer === undefined) return undefined;
     const digest = signedDigest(fields, parsed);
-    return digest !== undefined && verifiesDigest(key, parsed, digest) ? parsed.keyId : undefined;
+    return digest !== undefined && verifiesDigest(signer.key, parsed, digest) ? signer.keyId : undefined;
+  }
+
+  #moduleSigner({ moduleSignature, moduleDigest, moduleAlgorithm }: ImaFields): string | undefined {
+    const parsed = moduleSignature === undefined ? undefined : parseModuleSignature(moduleSignature);
+    const signer = parsed && this.#modules.get(parsed.signer);
+    if (parsed === undefined || signer === undefined || moduleDigest === undefined) return undefined;
+    const digest = signedModuleDigest(parsed, moduleDigest);
+    const good = parsed.algorithm === moduleAlgorithm && digest !== undefined;
+    return good && verifiesDigest(signer.key, parsed, digest) ? signer.keyId : undefined;
   }
 }
 
@@ -76,7 +106,11 @@ function signedDigest(fields: ImaFields, { kind, algorithm }: ImaSignature): Uin
   return hashByName(algorithm)?.digest(concatBytes(Uint8Array.of(VERITY_DIGSIG, hashNumber), fields.digest));
 }
 
-function verifiesDigest(key: PublicKey, { algorithm, signature }: ImaSignature, digest: Uint8Array): boolean {
+function verifiesDigest(
+  key: PublicKey,
+  { algorithm, signature }: Pick<ImaSignature, 'algorithm' | 'signature'>,
+  digest: Uint8Array,
+): boolean {
   const crypto = verification();
   switch (key.asymmetricKeyType) {
     case 'rsa':
@@ -87,6 +121,6 @@ function verifiesDigest(key: PublicKey, { algorithm, signature }: ImaSignature, 
       return plain !== undefined && crypto.verifyDigest({ type: 'ecdsa', hash: algorithm }, digest, plain, key);
     }
     default:
-      return crypto.verify({ type: 'ed25519' }, digest, signature, key);
+      return false;
   }
 }

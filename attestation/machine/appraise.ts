@@ -10,15 +10,15 @@ import { contradictedEvents } from '../eventlog/typed.ts';
 import { EVENT, eventTypeName } from '../eventlog/types.ts';
 import { EvidenceError } from '../evidence.ts';
 import { hashById, SHA1 } from '../hash.ts';
-import { imaFields, parseImaList } from '../ima/list.ts';
-import { IMA_PCR, type ImaPosition, isViolation, replayIma } from '../ima/replay.ts';
-import { ImaKeys } from '../ima/signature.ts';
-import { type ImaFacts, modelOf } from '../policy/model.ts';
+import type { ImaFacts } from '../ima/increment.ts';
+import { IMA_PCR, type ImaPosition } from '../ima/replay.ts';
+import { modelOf } from '../policy/model.ts';
 import { decodeQuote, type Quote, signatureHash, verifyTpmSignature } from '../quote.ts';
 import type { AppraisalContext, Appraised, EvidenceFormat } from '../verifier/evidence-format.ts';
 import { tpmName } from '../verifier/tpm-public.ts';
 import { checkCertificates } from './certificates.ts';
 import { decodeMachineEvidence, MACHINE_MEDIA_TYPE, type MachineEvidence } from './evidence.ts';
+import { checkIma, type ImaOutcome } from './ima.ts';
 import { type CompiledReference, compileReference } from './reference.ts';
 
 /** PCR of the boot log: the firmware's and boot loader's own, and those of a dynamic launch. */
@@ -62,7 +62,7 @@ export function appraiseMachine(evidence: MachineEvidence, context: AppraisalCon
   checkClock(quote, context.clock as Kept | null, checks); // stored by us, as `clock` below
   checkCertificates(evidence.certificates ?? {}, reference?.certificates, context, checks);
   const log = checkLog(evidence, reference, checks);
-  const ima = checkIma(evidence, context, quote, reference, checks);
+  const ima = checkMeasurements(evidence, context, quote, reference, checks);
   checkReference(evidence, quote, reference, context.now, checks);
   checkEvents(log, reference, context.now, checks);
   const status = worst(checks.status, checkPolicies(evidence, quote, log, ima?.facts, reference, checks));
@@ -181,47 +181,19 @@ function checkLog(
   return log;
 }
 
-interface ImaOutcome {
-  readonly facts: ImaFacts;
-  readonly position: ImaPosition;
-}
-
-/** IMA's list leads from where the last good quote left it to what PCR 10 holds now; a reboot starts it again. */
-function checkIma(
+/** IMA's list leads from where the last good quote of this boot left it to what PCR 10 holds now. */
+function checkMeasurements(
   evidence: MachineEvidence,
   context: AppraisalContext,
   quote: Quote | undefined,
   reference: CompiledReference | undefined,
   checks: Checks,
 ): ImaOutcome | undefined {
-  const wanted = reference?.document.ima;
-  if (wanted === undefined) return undefined;
-  const entries = checks.value('ima-list', () => parseImaList(required(evidence.ima)));
-  const bank = reference?.selection.find(({ pcrs }) => pcrs.includes(IMA_PCR))?.bank;
+  if (reference?.ima === undefined) return undefined;
+  const bank = reference.selection.find(({ pcrs }) => pcrs.includes(IMA_PCR))?.bank;
   const before = context.clock as Kept | null; // stored by us
   const sameBoot = before !== null && before.resetCount === quote?.clock.resetCount;
-  let position: ImaPosition | undefined;
-  checks.holds(
-    'ima-replay',
-    () => {
-      const value = required(evidence.pcrs.get(required(bank))?.get(IMA_PCR));
-      position = replayIma(required(entries), required(bank), value, sameBoot ? before.ima : undefined).reached;
-      return position !== undefined;
-    },
-    'the list does not lead to PCR 10',
-  );
-  const facts = checks.value('ima-entries', () => {
-    // Entries after the quoted value are nobody's word yet.
-    const proved = required(position).entries - ((sameBoot ? before.ima?.entries : undefined) ?? 0);
-    const keys = new ImaKeys((wanted.certificates ?? []).map((text) => Buffer.from(text, 'base64')));
-    const counted = required(entries).slice(0, proved);
-    const files = counted
-      .filter((entry) => entry.pcr === IMA_PCR && !isViolation(entry))
-      .map(imaFields)
-      .map((fields) => ({ ...fields, signer: keys.signerOf(fields) }));
-    return { violations: counted.filter(isViolation).length, files };
-  });
-  return facts === undefined || position === undefined ? undefined : { facts, position };
+  return checkIma(evidence, sameBoot ? before.ima : undefined, bank, reference.ima, checks);
 }
 
 function checkReference(

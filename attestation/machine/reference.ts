@@ -8,6 +8,7 @@ import { fromHex } from '../bytes.ts';
 import { hashById, hashByName } from '../hash.ts';
 import { type CompiledPolicy, compilePolicy, PolicySchema } from '../policy/policy.ts';
 import { type CertificateRules, CertificatesSchema, compileCertificateRules } from './certificates.ts';
+import { compileImaRules, type ImaRules, ImaSchema } from './ima.ts';
 import { ManifestSchema, Manifests } from './manifests.ts';
 
 const Hex = Type.String({ pattern: '^([0-9a-f]{2})+$', description: 'lower-case hexadecimal' });
@@ -45,16 +46,7 @@ export const MachineReferenceSchema = Type.Object(
         description: 'policies: documents, or names of the library',
       }),
     ),
-    ima: Type.Optional(
-      Type.Object(
-        {
-          certificates: Type.Optional(
-            Type.Array(Type.String(), { description: 'X.509 in DER, base64: who may sign files' }),
-          ),
-        },
-        { additionalProperties: false, description: 'the machine must send a list of IMA that replays to PCR 10' },
-      ),
-    ),
+    ima: Type.Optional(ImaSchema),
   },
   { additionalProperties: false },
 );
@@ -69,6 +61,7 @@ export interface CompiledReference {
   readonly policies: readonly CompiledPolicy[];
   readonly manifests: Manifests;
   readonly certificates: CertificateRules | undefined;
+  readonly ima: ImaRules | undefined;
 }
 
 const compiled = new WeakMap<object, CompiledReference>();
@@ -87,6 +80,7 @@ export function compileReference(body: unknown): CompiledReference {
     policies: (body.policies ?? []).map(compilePolicy),
     manifests: new Manifests(body.manifests ?? []),
     certificates: body.certificates === undefined ? undefined : compileCertificateRules(body.certificates),
+    ima: body.ima === undefined ? undefined : compileImaRules(body.ima),
   };
   checkValues(reference);
   compiled.set(body, reference);

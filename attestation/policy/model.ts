@@ -11,7 +11,7 @@ import { secureBootOf } from '../eventlog/secure-boot.ts';
 import { type TypedEvent, typedEvents } from '../eventlog/typed.ts';
 import { type WindowsRecord, windowsValues } from '../eventlog/windows.ts';
 import { hashById, SHA256 } from '../hash.ts';
-import type { ImaFields } from '../ima/list.ts';
+import type { ImaFacts } from '../ima/increment.ts';
 import type { Quote } from '../quote.ts';
 
 /** One event of the boot log: its members by their types. */
@@ -55,15 +55,10 @@ export const MODEL_SCHEMA = {
   ima: {
     entries: 'int',
     violations: 'int',
+    keys: 'list<map<string, string>>',
     files: 'list<map<string, string>>',
   },
 } as const satisfies ObjectSchema;
-
-export interface ImaFacts {
-  readonly violations: number;
-  /** Of every entry that was replayed, with the key that a file's signature verified under. */
-  readonly files: readonly (ImaFields & { readonly signer: string | undefined })[];
-}
 
 export interface ModelSource {
   readonly quote: Quote;
@@ -136,7 +131,7 @@ const EMPTY: Model = {
   secureBoot: { enabled: false, problems: [], authorities: [], permitted: [], forbidden: [], sbatLevel: '' },
   boot: { commandLine: '', commandLines: [], images: [], sections: [], grub: [], windows: {} },
   events: [],
-  ima: { entries: 0n, violations: 0n, files: [] },
+  ima: { entries: 0n, violations: 0n, keys: [], files: [] },
 };
 
 /** The model of a machine that is described, not measured: for tests of policies. Throws RangeError for a wrong name. */
@@ -367,6 +362,7 @@ function imaFacts(ima: ImaFacts | undefined) {
   return {
     entries: BigInt(files.length),
     violations: BigInt(ima?.violations ?? 0),
+    keys: (ima?.keys ?? []).map(({ keyring, digest }) => ({ keyring, digest })),
     files: files.map(({ name, algorithm, digest, signer }) => ({
       path: name,
       algorithm,

@@ -7,6 +7,7 @@ import * as asn1js from 'asn1js';
 import type { Certificate } from 'pkijs';
 import { sameBytes, toHex } from '../bytes.ts';
 import { Failing } from '../checks.ts';
+import { identifier, members, raw, tagged, tagOf } from './asn1.ts';
 import { integerHex, publicKeyOf, readCertificate, readDer } from './certificate.ts';
 import { nameBytes, nameText, type Trust, validatePath } from './chain.ts';
 import { isSignedBy, wholeOctets } from './signature.ts';
@@ -81,20 +82,6 @@ function read(root: asn1js.AsnType): AttributeCertificate {
     algorithm: { algorithmId: identifier(members(inner)[0]), algorithmParams: members(inner)[1] },
     signature: wholeOctets(signature),
   };
-}
-
-/** Members of a SEQUENCE, SET or constructed tag; of another thing none. */
-const members = (block: unknown): readonly asn1js.BaseBlock[] =>
-  block instanceof asn1js.Constructed ? (block.valueBlock.value as asn1js.BaseBlock[]) : [];
-const raw = (block: unknown): Uint8Array =>
-  block instanceof asn1js.BaseBlock ? Uint8Array.from(block.valueBeforeDecodeView) : new Uint8Array();
-const tagOf = (block: asn1js.BaseBlock): number | undefined =>
-  block.idBlock.tagClass === 3 ? block.idBlock.tagNumber : undefined;
-const tagged = (blocks: readonly asn1js.BaseBlock[], tag: number) => blocks.find((block) => tagOf(block) === tag);
-
-function identifier(block: unknown): string {
-  if (block instanceof asn1js.ObjectIdentifier) return block.valueBlock.toString();
-  throw new Error('an object identifier that is none');
 }
 
 function time(block: unknown): Date {

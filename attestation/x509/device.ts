@@ -2,6 +2,7 @@
 import * as asn1js from 'asn1js';
 import type { Certificate } from 'pkijs';
 import { toHex } from '../bytes.ts';
+import { members } from './asn1.ts';
 
 const OID_SERIAL_NUMBER = '2.5.4.5';
 const OID_ALTERNATIVE_NAME = '2.5.29.17';
@@ -27,6 +28,3 @@ export function deviceIdentities(certificate: Certificate): ReadonlyMap<string, 
   }
   return names;
 }
-
-const members = (block: unknown): readonly asn1js.BaseBlock[] =>
-  block instanceof asn1js.Constructed ? (block.valueBlock.value as asn1js.BaseBlock[]) : [];

@@ -7,7 +7,7 @@ import { machineEvidence } from '../../attestation/machine/appraise.ts';
 import { encodeMachineEvidence } from '../../attestation/machine/evidence.ts';
 import type { AppraisalContext } from '../../attestation/verifier/evidence-format.ts';
 import { encode, TPM_GENERATED_VALUE, TPM_ST, TPMS_ATTEST } from '../../tpm/structures/index.ts';
-import { entryBytes, imaList, templateData } from './ima-list.ts';
+import { bootAggregate, entryBytes, type FileEntry, imaList, templateData } from './ima-list.ts';
 import { bootLog, efiVariable, NONCE, SELECTION, softwareKey, softwareMachine, type Variation } from './machine.ts';
 
 export interface Hostile {
@@ -23,7 +23,8 @@ const rsa = softwareMachine('rsassa');
 const other = softwareKey('ecdsa');
 const good = bootLog();
 const IMA_SELECTION = [...SELECTION, 10];
-const files = ['boot_aggregate', '/usr/bin/bash', '/usr/bin/login'].map((path) => ({ path }));
+const aggregate = bootAggregate(replayLog(parseEventLog(good), SHA256.id));
+const files = [aggregate, { path: '/usr/bin/bash' }, { path: '/usr/bin/login' }];
 const ima = imaList(files);
 const policies = (...names: readonly unknown[]) => ({ reference: { ...machine.reference, policies: names } });
 const imaReference = {
@@ -69,6 +70,13 @@ const withIma = (name: string, check: string, variation: Variation, changed: Par
     { selection: IMA_SELECTION, registers: { 10: ima.pcr }, ima: ima.bytes, ...variation },
     { ...imaReference, ...changed },
   );
+
+/** A list that was measured so. */
+function withOwnIma(name: string, check: string, entries: readonly FileEntry[], rules: object = {}): Hostile {
+  const list = imaList(entries);
+  const reference = { ...imaReference.reference, ima: rules };
+  return withIma(name, check, { registers: { 10: list.pcr }, ima: list.bytes }, { reference });
+}
 
 const edited = (bytes: Uint8Array, at: number, value: number): Uint8Array => {
   const copy = Uint8Array.from(bytes);
@@ -452,7 +460,7 @@ export const HOSTILE_MACHINES: readonly Hostile[] = [
   withIma('an entry that was never measured', 'ima-replay', { ima: imaList([{ path: '/evil' }, ...files]).bytes }),
   withIma('the name in an entry changed, its digest kept (CVE-2021-3406)', 'ima-replay', {
     ima: concatBytes(
-      entryBytes({ path: 'boot_aggregate' }),
+      entryBytes(aggregate),
       entryBytes({ path: '/usr/bin/bash' }, templateData({ path: '/usr/bin/dash' })),
       entryBytes({ path: '/usr/bin/login' }),
     ),
@@ -466,6 +474,18 @@ export const HOSTILE_MACHINES: readonly Hostile[] = [
     'ima-entries',
     ownIma((entry) => entry.fill(0x41, 4, 10)),
   ),
+  withOwnIma('a list of another boot', 'ima-boot-aggregate', [{ path: 'boot_aggregate' }, ...files.slice(1)]),
+  withOwnIma('a list that does not start with its boot', 'ima-boot-aggregate', files.slice(1)),
+  withOwnIma(
+    'a key that nobody listed, loaded into a keyring',
+    'ima-keyrings',
+    [...files, { path: '.ima', buffer: Uint8Array.of(1, 2, 3) }],
+    { keyrings: { '.ima': [] } },
+  ),
+  withOwnIma('a key whose digest is not of it', 'ima-entries', [
+    ...files,
+    { path: '.ima', buffer: Uint8Array.of(1, 2, 3), digest: SHA256.digest(NONCE) },
+  ]),
   withIma(
     'entries of the last boot, after a reboot',
     'ima-replay',

@@ -16,21 +16,35 @@ export interface FileEntry {
   readonly template?: string;
   readonly signature?: Uint8Array;
   readonly violation?: boolean;
+  /** What was measured, of ima-buf. */
+  readonly buffer?: Uint8Array;
 }
 
 export const digestField = (digest: Uint8Array, prefix = 'sha256:') => concatBytes(text(`${prefix}\0`), digest);
 
+/** The first entry of a list: the hash over the boot registers, PCR 0-9 of the SHA-256 bank. */
+export const bootAggregate = (pcrs: readonly (Uint8Array | undefined)[]): FileEntry => ({
+  path: 'boot_aggregate',
+  digest: SHA256.digest(concatBytes(...pcrs.slice(0, 10).map((value) => value ?? new Uint8Array(32)))),
+});
+
 /** The template data of a file's entry. */
-export function templateData({ path, digest = SHA256.digest(text(path)), template = 'ima-ng', signature }: FileEntry) {
+export function templateData(entry: FileEntry) {
+  const { path, buffer, signature } = entry;
+  const template = templateOf(entry);
+  const { digest = SHA256.digest(buffer ?? text(path)) } = entry;
   const fields = [digestField(digest), text(`${path}\0`)];
   if (template === 'ima-sig') fields.push(signature ?? new Uint8Array());
+  if (template === 'ima-buf') fields.push(buffer ?? new Uint8Array());
   return concatBytes(...fields.map(field));
 }
+
+const templateOf = ({ template, buffer }: FileEntry) => template ?? (buffer === undefined ? 'ima-ng' : 'ima-buf');
 
 /** One entry of binary_runtime_measurements. */
 export function entryBytes(entry: FileEntry, data = templateData(entry)): Uint8Array {
   const digest = entry.violation === true ? new Uint8Array(SHA1.size) : SHA1.digest(data);
-  const name = text(entry.template ?? 'ima-ng');
+  const name = text(templateOf(entry));
   return concatBytes(u32(10), digest, field(name), field(data));
 }
 
