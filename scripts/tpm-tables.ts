@@ -76,7 +76,13 @@ export function algorithmTable(): string {
     .filter(([, code]) => code !== TPM_ALG.ERROR && code !== TPM_ALG.NULL)
     .map(([name, code]) => {
       const cells = profiles.map((profile) =>
-        !used.has(code) ? '-' : profile.disabledAlgorithms.has(code) ? 'off' : 'on',
+        !used.has(code)
+          ? '-'
+          : profile.disabledAlgorithms.has(code)
+            ? 'off'
+            : profile.unreportedAlgorithms.includes(code)
+              ? 'on, unlisted'
+              : 'on',
       );
       return `| ${name} | 0x${code.toString(16).padStart(4, '0')} | ${cells.join(' | ')} |`;
     });
@@ -86,17 +92,23 @@ export function algorithmTable(): string {
     `|---|---|${profiles.map(() => '---|').join('')}`,
     ...rows,
     `| RSA key bits | | ${profiles.map(({ rsaKeyBits }) => sizes(rsaKeyBits)).join(' | ')} |`,
+    `| RSA key bits, keys made elsewhere | | ${profiles.map(rsaElsewhere).join(' | ')} |`,
     `| ECC curves | | ${profiles.map(({ eccCurves }) => eccCurves.map(curveName).join(', ')).join(' | ')} |`,
     `| PCR banks | | ${profiles.map(({ pcrBanks }) => pcrBanks.map(algorithmName).join(', ')).join(' | ')} |`,
     '',
-    '`-`: not implemented; its identifier is refused.',
+    '`-`: not implemented; its identifier is refused. `on, unlisted`: works, yet `TPM2_GetCapability` does not list it.',
   ].join('\n');
 }
 
+const rsaElsewhere = ({ rsaKeyBits, legacyRsaKeyBits }: Profile): string =>
+  [...legacyRsaKeyBits, ...rsaKeyBits].join(', ');
 const nameIn = (table: Readonly<Record<string, number>>, value: number): string =>
   Object.entries(table).find(([, code]) => code === value)?.[0] ?? `0x${value.toString(16)}`;
 const curveName = (curve: number): string => nameIn(structures.TPM_ECC, curve);
 const algorithmName = (algorithm: number): string => nameIn(TPM_ALG, algorithm);
+
+/** Types of two octets that are no algorithms. */
+const OTHER_NUMBERS = /CURVE|^TPM_(ST|SU|EO)/;
 
 /** Algorithms that some declared type accepts. */
 function usedAlgorithms(): ReadonlySet<number> {
@@ -106,7 +118,9 @@ function usedAlgorithms(): ReadonlySet<number> {
     if (seen.has(schema)) return;
     seen.add(schema);
     const { shape } = schema;
-    if (shape?.kind === 'number' && shape.bytes === 2) for (const value of shape.values ?? []) used.add(value);
+    const mayBeAlgorithm = shape?.kind === 'number' && shape.bytes === 2;
+    if (mayBeAlgorithm && !OTHER_NUMBERS.test(TYPE_NAMES.get(schema) ?? ''))
+      for (const value of shape.values ?? []) used.add(value);
     if (shape?.kind === 'sized') walk(shape.inner);
     if (shape?.kind === 'list') walk(shape.element);
     if (shape?.kind === 'struct') Object.values(shape.fields).forEach(walk);

@@ -26,6 +26,7 @@ import {
 } from '../structures/index.ts';
 import { FIRMWARE_VERSION } from './attestation.ts';
 import { command } from './command.ts';
+import { MAX_PENDING } from './commits.ts';
 import type { Context } from './context.ts';
 
 /** TPMA_ALGORITHM. Part 2, section 8.2. */
@@ -50,9 +51,10 @@ const ALGORITHMS: readonly (readonly [alg: number, properties: number])[] = [
   [TPM_ALG.ECDAA, A.asymmetric | A.signing],
   [TPM_ALG.ECSCHNORR, A.asymmetric | A.signing],
   [TPM_ALG.KDF1_SP800_56A, A.hash | A.method],
+  [TPM_ALG.KDF2, A.hash | A.method],
   [TPM_ALG.KDF1_SP800_108, A.hash | A.method],
   [TPM_ALG.ECC, A.asymmetric | A.object],
-  [TPM_ALG.SYMCIPHER, A.object | A.symmetric],
+  [TPM_ALG.SYMCIPHER, A.object],
   [TPM_ALG.SHA3_256, A.hash],
   [TPM_ALG.SHA3_384, A.hash],
   [TPM_ALG.SHA3_512, A.hash],
@@ -132,7 +134,7 @@ function properties(tpm: Context): [number, number][] {
     [TPM_PT.PS_REVISION, 0x105],
     [TPM_PT.PS_DAY_OF_YEAR, 0],
     [TPM_PT.PS_YEAR, 0],
-    [TPM_PT.SPLIT_MAX, 0],
+    [TPM_PT.SPLIT_MAX, MAX_PENDING],
     [TPM_PT.TOTAL_COMMANDS, tpm.commands.size],
     [TPM_PT.LIBRARY_COMMANDS, tpm.commands.size],
     [TPM_PT.VENDOR_COMMANDS, 0],
@@ -235,7 +237,9 @@ export function answer(
   const words = MAX_BUFFER / 4 - 2;
   switch (capability) {
     case TPM_CAP.ALGS: {
-      const algs = ALGORITHMS.filter(([alg]) => !profile.disabledAlgorithms.has(alg));
+      const algs = ALGORITHMS.filter(
+        ([alg]) => !profile.disabledAlgorithms.has(alg) && !profile.unreportedAlgorithms.includes(alg),
+      );
       return page(
         algs.map(([alg, algProperties]) => ({ alg, algProperties })),
         (item) => item.alg,

@@ -6,7 +6,7 @@ import type { Context } from './context.ts';
 import { eccOrder } from './keys.ts';
 
 /** Scalars outstanding at once; older ones are forgotten. */
-const MAX_PENDING = 512;
+export const MAX_PENDING = 128;
 
 /**
  * The scalar of a commit for a name. The number never comes twice under one nonce: a scalar used for two signatures

@@ -15,8 +15,12 @@ export const GetRandom = command(
 );
 
 /** TPM2_StirRandom: mix the caller's octets in. Part 3, section 16.2. */
-export const StirRandom = command(TPM_CC.StirRandom, { params: { inData: buffer(128) } }, (tpm, { inData }) => {
-  tpm.random.reseed(inData);
-});
+export const StirRandom = command(
+  TPM_CC.StirRandom,
+  { params: { inData: buffer(128) }, nv: true },
+  (tpm, { inData }) => {
+    tpm.random.reseed(inData);
+  },
+);
 
 export const randomCommands = [GetRandom, StirRandom];

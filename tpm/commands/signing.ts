@@ -71,11 +71,7 @@ export const Sign = command(
       const expected = ticketDigest(tpm, validation.hierarchy, TPM_ST.HASHCHECK, u16be(hashAlg), digest);
       if (!equalSecret(expected, validation.digest)) throw new TpmError(TPM_RC.TICKET, 'validation');
     }
-    try {
-      return { signature: sign(tpm, keyHandle, scheme, digest) };
-    } catch (error) {
-      throw error instanceof TpmError && error.at === undefined ? new TpmError(error.code, 'inScheme') : error;
-    }
+    return { signature: sign(tpm, keyHandle, scheme, digest) };
   },
 );
 

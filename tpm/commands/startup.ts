@@ -86,14 +86,14 @@ export const Shutdown = command(
 );
 
 /** TPM2_SelfTest: the algorithms were tested when the provider was loaded; known answers run again. Part 3, 10.2. */
-export const SelfTest = command(TPM_CC.SelfTest, { params: { fullTest: TPMI_YES_NO } }, (tpm) => {
+export const SelfTest = command(TPM_CC.SelfTest, { params: { fullTest: TPMI_YES_NO }, nv: true }, (tpm) => {
   selfTest(tpm);
 });
 
 /** TPM2_IncrementalSelfTest: nothing is left to do. Part 3, section 10.3. */
 export const IncrementalSelfTest = command(
   TPM_CC.IncrementalSelfTest,
-  { params: { toTest: list(u16, 128) }, response: { toDoList: list(u16, 128) } },
+  { params: { toTest: list(u16, 128) }, response: { toDoList: list(u16, 128) }, nv: true },
   (tpm) => {
     selfTest(tpm);
     return { toDoList: [] };

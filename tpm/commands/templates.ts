@@ -49,10 +49,11 @@ export function checkPublic(
   }
   if (restricted && sign === decrypt) throw new TpmError(TPM_RC.ATTRIBUTES);
   if (attribute(TPMA_OBJECT.x509sign) && !sign) throw new TpmError(TPM_RC.ATTRIBUTES);
-  checkScheme(profile, area);
+  const madeElsewhere = parent === 'external' || !attribute(TPMA_OBJECT.sensitiveDataOrigin);
+  checkScheme(profile, area, madeElsewhere);
 }
 
-function checkScheme(profile: Profile, area: TPMT_PUBLIC_OR_NULL): void {
+function checkScheme(profile: Profile, area: TPMT_PUBLIC_OR_NULL, madeElsewhere: boolean): void {
   const flags = flagsOf(area);
   switch (area.type) {
     case TPM_ALG.SYMCIPHER: {
@@ -69,7 +70,8 @@ function checkScheme(profile: Profile, area: TPMT_PUBLIC_OR_NULL): void {
     case TPM_ALG.RSA: {
       const { scheme, symmetric, keyBits, exponent } = area.parameters;
       checkAsymmetric(scheme.scheme, RSA_SIGN, RSA_DECRYPT, symmetric, flags, TPM_RC.SCHEME);
-      if (!profile.rsaKeyBits.includes(keyBits)) throw new TpmError(TPM_RC.VALUE);
+      const legacy = madeElsewhere && profile.legacyRsaKeyBits.includes(keyBits);
+      if (!legacy && !profile.rsaKeyBits.includes(keyBits)) throw new TpmError(TPM_RC.VALUE);
       if (exponent !== 0 && exponent !== DEFAULT_EXPONENT) throw new TpmError(TPM_RC.RANGE);
       return;
     }

@@ -5,7 +5,11 @@ export interface Profile {
   readonly name: string;
   /** Algorithms and RSA sizes that are off. */
   readonly disabledAlgorithms: ReadonlySet<number>;
+  /** Algorithms that work, yet that TPM2_GetCapability does not list. */
+  readonly unreportedAlgorithms: readonly number[];
   readonly rsaKeyBits: readonly number[];
+  /** RSA sizes of keys made elsewhere, which are loaded and used; none is made here. */
+  readonly legacyRsaKeyBits: readonly number[];
   readonly eccCurves: readonly number[];
   /** PCR banks allocated at manufacture. */
   readonly pcrBanks: readonly number[];
@@ -22,7 +26,10 @@ export interface Profile {
 const pcClient: Profile = {
   name: 'pc-client',
   disabledAlgorithms: new Set(),
+  // tpm2-tss before 4.2 knows their numbers and cannot handle them: its FAPI rejects a TPM that lists them.
+  unreportedAlgorithms: [TPM_ALG.SHA3_256, TPM_ALG.SHA3_384, TPM_ALG.SHA3_512],
   rsaKeyBits: [2048, 3072, 4096],
+  legacyRsaKeyBits: [1024],
   eccCurves: [3, 4, 5, 0x10],
   pcrBanks: [TPM_ALG.SHA1, TPM_ALG.SHA256, TPM_ALG.SHA384, TPM_ALG.SHA512],
   transientSlots: 3,
@@ -40,6 +47,7 @@ export const PROFILES = {
   fips: {
     ...pcClient,
     name: 'fips',
+    legacyRsaKeyBits: [],
     disabledAlgorithms: new Set<number>([TPM_ALG.SHA1]),
     pcrBanks: [TPM_ALG.SHA256, TPM_ALG.SHA384],
   },
@@ -54,6 +62,7 @@ export const PROFILES = {
       TPM_ALG.SHA3_512,
     ]),
     rsaKeyBits: [2048],
+    legacyRsaKeyBits: [],
     eccCurves: [3],
     pcrBanks: [TPM_ALG.SHA256],
   },

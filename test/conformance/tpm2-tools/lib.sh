@@ -26,12 +26,15 @@ ok() {
 show() {
   ok "$@"
   cat out
+  [ -z "$(tail -c 1 out)" ] || echo
 }
 
 # no TOOL ARGUMENTS...: must be refused; the response code is part of the transcript.
 no() {
   if "tpm2_$@" >out 2>err; then echo "NOT REFUSED tpm2_$*"; else echo "refused $1 $(code)"; fi
   tidy
+  # A tool that is refused leaves its own session behind too; those of scripts are saved between tools.
+  command tpm2_flushcontext -l >/dev/null 2>&1
 }
 
 # same A B: two files hold the same bytes.

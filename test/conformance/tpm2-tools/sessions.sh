@@ -32,3 +32,16 @@ show getcap handles-saved-session
 ok flushcontext -s
 show getcap handles-saved-session
 show getcap handles-loaded-session
+# What a session audits is what the client computes from the command and the response.
+ok create -C p.ctx -G ecc256 -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign' -u k.pub -r k.priv
+ok load -C p.ctx -u k.pub -r k.priv -c k.ctx
+ok startauthsession --audit-session -S a.ctx
+ok sessionconfig a.ctx --enable-audit
+ok getrandom -S a.ctx --cphash cp --rphash rp -o r 8
+tail -c +3 cp >cp.hash
+tail -c +3 rp >rp.hash
+ok getsessionauditdigest -c k.ctx -m att -s sig -S a.ctx -g sha256
+head -c 32 /dev/zero | cat - cp.hash rp.hash | openssl dgst -sha256 -binary >expected
+tail -c 32 att >audited
+same expected audited
+ok flushcontext a.ctx
