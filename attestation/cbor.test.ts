@@ -1,11 +1,8 @@
-/** Deterministic CBOR: what is written is read; cbor-x, which reads every form, is the oracle of what is refused. */
-import { Encoder } from 'cbor-x';
+/** Deterministic CBOR: what is written is read, and nothing that would be written otherwise. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fromHex, sameBytes, toHex } from './bytes.ts';
 import { CborError, type CborValue, decodeCbor, encodeCbor, Tag } from './cbor.ts';
-
-const oracle = new Encoder({ useRecords: false, mapsAsObjects: false, tagUint8Array: false, variableMapSize: true });
 
 const text = fc.string({ unit: 'grapheme', maxLength: 40 });
 const key = fc.oneof(fc.integer({ min: -(2 ** 31), max: 2 ** 32 - 1 }), text);
@@ -48,7 +45,6 @@ describe('deterministic CBOR', () => {
           return;
         }
         expect(sameBytes(encodeCbor(read as CborValue), bytes)).toBe(true);
-        expect(() => oracle.decode(bytes)).not.toThrow();
       }),
       { numRuns: 2000 },
     );
