@@ -11,6 +11,6 @@ export * from './loaders/multiboot.ts';
 export * from './snapshot/index.ts';
 export type { Firmware, V86Cpu, V86Io } from './v86/cpu.ts';
 export type { Device, DeviceFactory, DeviceHost, DevicePort, DeviceSpec } from './v86/device.ts';
-export { jitGate, powerDevice, tpmDevice } from './v86/devices/index.ts';
+export { type Disk, diskDevice, jitGate, powerDevice, tpmDevice } from './v86/devices/index.ts';
 export { createV86Engine, type V86EngineOptions } from './v86/engine.ts';
 export * from './volume/index.ts';

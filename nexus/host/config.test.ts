@@ -94,4 +94,22 @@ describe('host.yaml', () => {
       { numRuns: 500 },
     );
   });
+
+  test('a Linux guest has a kernel in place of an image, more memory, perhaps a disk, and neither mode nor channels', () => {
+    const web = 'state: s\npartitions:\n  - { name: web, kind: standard, linux: i686, volume: 64 MiB }\n';
+    const [partition] = parseHostConfig(web, '/etc/host.yaml').partitions;
+    expect(partition).toEqual({
+      ...{ name: 'web', kind: 'standard', linux: 'i686', commandLine: '' },
+      ...{ memoryBytes: 128 * 2 ** 20, volumeBytes: 64 * 2 ** 20 },
+    });
+    const mistake = (partition: string, more = '') => refusal(`state: s\npartitions:\n  - ${partition}\n${more}`);
+    expect(mistake('{ name: web, kind: standard }')).toContain('3:5: expected an image, or linux in its place');
+    expect(mistake('{ name: web, kind: standard, image: x, volume: 1 MiB }')).toContain(
+      'only a Linux guest has a volume',
+    );
+    expect(mistake('{ name: web, kind: standard, image: x, linux: i686 }')).toContain('exclude each other');
+    expect(mistake('{ name: web, kind: trusted, linux: i686, manifest: m }')).toContain('expected kind: standard');
+    expect(mistake('{ name: web, kind: standard, linux: i686, mode: x }')).toContain('has no mode');
+    expect(mistake('{ name: web, kind: standard, linux: i686 }', 'channels: [[web, web]]')).toContain('no channels');
+  });
 });

@@ -29,6 +29,9 @@ const PartitionSchema = Type.Object(
         description: '"i686" or "x86_64": the distribution\'s stock kernel, in place of an image',
       }),
     ),
+    volume: Type.Optional(
+      Type.String({ pattern: MEMORY.source, description: 'the size of a Linux guest\'s disk, such as "64 MiB"' }),
+    ),
     manifest: Type.Optional(
       Type.String({ minLength: 1, description: 'the path of the signed manifest of a trusted partition' }),
     ),
@@ -105,6 +108,8 @@ export interface LinuxPartitionConfig {
   readonly memoryBytes: number;
   /** Words after those that every guest starts with. */
   readonly commandLine: string;
+  /** Size of its disk; absent: none. */
+  readonly volumeBytes?: number;
 }
 
 export type PartitionConfig = ImagePartitionConfig | LinuxPartitionConfig;
@@ -202,7 +207,10 @@ type ParsedPartition = Static<typeof PartitionSchema>;
 /** What a Linux guest and the guest of an image may not have of each other. */
 function mistakesOfKind(partition: ParsedPartition): string[] {
   if (partition.linux === undefined) {
-    return partition.image === undefined ? ['expected an image, or linux in its place'] : [];
+    return [
+      ...(partition.image === undefined ? ['expected an image, or linux in its place'] : []),
+      ...(partition.volume === undefined ? [] : ['only a Linux guest has a volume; expected linux']),
+    ];
   }
   return [
     ...(partition.image === undefined ? [] : ['an image and linux exclude each other; expected one of them']),
@@ -212,7 +220,7 @@ function mistakesOfKind(partition: ParsedPartition): string[] {
 }
 
 function partitionConfig(partition: ParsedPartition, base: string): PartitionConfig {
-  const { name, kind, image = '', manifest, linux } = partition;
+  const { name, kind, image = '', manifest, linux, volume } = partition;
   const common = { name, commandLine: partition['command-line'] ?? '' };
   if (linux !== undefined) {
     return {
@@ -220,6 +228,7 @@ function partitionConfig(partition: ParsedPartition, base: string): PartitionCon
       kind: 'standard',
       linux,
       memoryBytes: memoryBytes(partition.memory ?? '128 MiB'),
+      ...(volume === undefined ? {} : { volumeBytes: memoryBytes(volume) }),
     };
   }
   return {

@@ -2,7 +2,7 @@
 import { VerifierClient } from '../../attestation/index.ts';
 import { type Engine, fetchLinux, linuxCache, openEngine } from '../../vmm/index.ts';
 import type { LaunchPolicy } from '../launch/index.ts';
-import type { HostConfig, PartitionConfig } from './config.ts';
+import type { HostConfig, LinuxPartitionConfig, PartitionConfig } from './config.ts';
 import { partitionConsole } from './console.ts';
 import { type ControlMethods, ControlServer, textOf } from './control.ts';
 import { HostError } from './errors.ts';
@@ -119,10 +119,7 @@ export class Host {
   ): Promise<HostedPartition> {
     const { machine, platform } = this;
     if ('linux' in config) {
-      if (config.linux === 'x86_64' && machine.engine.name === 'v86') {
-        const remedy = 'set `linux: i686`, or `engine: kvm` where `nexus engines` finds it usable';
-        throw new HostError('E_ENVIRONMENT', `${config.name}: v86 runs 32-bit guests`, remedy);
-      }
+      requireEngine(config, machine.engine);
       const files = await fetchLinux(linuxCache(), config.linux, { tools: true });
       return LinuxPartition.launch(config, { machine, platform, files, observe });
     }
@@ -141,4 +138,15 @@ export class Host {
       ekCertificate: async (parameters) => Buffer.from(await guest(parameters).ekCertificate()).toString('hex'),
     };
   }
+}
+
+/** Throws HostError E_ENVIRONMENT for what the engine has not. */
+function requireEngine({ name, linux, volumeBytes }: LinuxPartitionConfig, { name: engine }: Engine): void {
+  const lacking =
+    engine === 'v86' && linux === 'x86_64'
+      ? ['v86 runs 32-bit guests', 'set `linux: i686`, or `engine: kvm` where `nexus engines` finds it usable']
+      : engine === 'kvm' && volumeBytes !== undefined
+        ? ['guests on kvm have no volumes', 'set `engine: v86`, or leave `volume` out']
+        : undefined;
+  if (lacking) throw new HostError('E_ENVIRONMENT', `${name}: ${lacking[0]}`, lacking[1] ?? '');
 }

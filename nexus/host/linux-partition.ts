@@ -12,6 +12,7 @@ import {
   type MeasuredLog,
   prepareLinux,
   resume,
+  type SealedVolume,
   suspend,
   type Vm,
   type VmExit,
@@ -49,6 +50,7 @@ export class LinuxPartition implements HostedPartition {
   private readonly config: LinuxPartitionConfig;
   private readonly context: LinuxContext;
   private readonly tpm: Tpm;
+  private readonly volume: SealedVolume | undefined;
   private instance: Instance | undefined;
   private state: PartitionStatus['state'] = 'stopped';
   private hypercalls = 0;
@@ -56,11 +58,12 @@ export class LinuxPartition implements HostedPartition {
   /** Starting, rebooting, suspending and restoring, one after another. */
   private queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(config: LinuxPartitionConfig, context: LinuxContext, tpm: Tpm) {
+  private constructor(config: LinuxPartitionConfig, context: LinuxContext, tpm: Tpm, volume: SealedVolume | undefined) {
     this.name = config.name;
     this.config = config;
     this.context = context;
     this.tpm = tpm;
+    this.volume = volume;
     this.console = new Console(config.name, context.observe, (bytes) => this.instance?.vm.input(bytes));
   }
 
@@ -70,7 +73,14 @@ export class LinuxPartition implements HostedPartition {
    */
   static async launch(config: LinuxPartitionConfig, context: LinuxContext): Promise<LinuxPartition> {
     const { platform } = context;
-    const partition = new LinuxPartition(config, context, await platform.partitionTpm(config.name));
+    const { name, volumeBytes } = config;
+    const tpm = await platform.partitionTpm(name);
+    const opening = volumeBytes === undefined ? undefined : platform.partitionVolume(name, volumeBytes);
+    const volume = await opening?.catch(async (error: unknown) => {
+      await tpm.close();
+      throw error;
+    });
+    const partition = new LinuxPartition(config, context, tpm, volume);
     try {
       if (platform.store.suspended(config.name)) partition.nowSuspended();
       else await partition.bootAfresh();
@@ -146,7 +156,7 @@ export class LinuxPartition implements HostedPartition {
               ...this.callbacks(),
               memoryBytes: this.config.memoryBytes,
               acpi: true,
-              devices: linuxDevices(machine.engine, this.tpm),
+              devices: linuxDevices(machine.engine, this.tpm, this.volume),
             },
             bytes,
             seal,
@@ -184,6 +194,7 @@ export class LinuxPartition implements HostedPartition {
       await this.console.close();
       this.tpm.powerOff();
       await this.tpm.close();
+      await this.volume?.close();
     });
   }
 
@@ -198,6 +209,7 @@ export class LinuxPartition implements HostedPartition {
     const { memoryBytes, commandLine } = this.config;
     const { spec } = await prepareLinux(machine.engine, {
       ...{ files, memoryBytes, tpm: this.tpm, encodeLog, monitorVersion: MONITOR },
+      ...(this.volume && { disk: this.volume }),
       commandLine: commandLine === '' ? FAST_COMMAND_LINE : `${FAST_COMMAND_LINE} ${commandLine}`,
     });
     const allotment = new Allotment(machine, 'standard', memoryBytes);

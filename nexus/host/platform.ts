@@ -2,7 +2,7 @@
  * The platform of a host: the embedded TPM and its state, the measured boot, the root secret that opens to this build
  * of the nexus only, and what partitions may have of them.
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   encodeCoseKey,
@@ -15,7 +15,7 @@ import {
   VerifierClient,
 } from '../../attestation/index.ts';
 import { decode, encode, TPM_ALG, TPM_SU, TPMT_PUBLIC, TPMT_SIGNATURE, type Tpm, TpmClient } from '../../tpm/index.ts';
-import type { FreshnessCounter } from '../../vmm/index.ts';
+import { BLOCK_SIZE, type FreshnessCounter, SealedVolume } from '../../vmm/index.ts';
 import type { LaunchPolicy } from '../launch/index.ts';
 import {
   NexusKeys,
@@ -246,6 +246,34 @@ export class Platform implements ServicePlatform {
         key: { secret: key },
       });
       return tpm;
+    } finally {
+      key.fill(0);
+    }
+  }
+
+  /**
+   * The disk of a partition, made at first use: a file that opens to this nexus and partition only. Throws VolumeError,
+   * and HostError E_CONFIG when it has another size.
+   */
+  async partitionVolume(name: string, bytes: number): Promise<SealedVolume> {
+    const path = join(this.stateDirectory, 'partitions', name, 'volume');
+    const key = this.partitionKey('volume', name);
+    const counter = this.freshness('volume', name);
+    const blocks = bytes / BLOCK_SIZE;
+    try {
+      const exists = existsSync(path);
+      // The counter has been raised by every opening there was.
+      if (!exists && (await counter.read()) > 0n) {
+        const remedy = 'restore it, or give the partition another name; nothing is made anew silently';
+        throw new HostError('E_STATE_CORRUPT', `the volume of ${name} is missing: ${path}`, remedy);
+      }
+      const volume = exists
+        ? await SealedVolume.open(path, { key }, counter)
+        : await SealedVolume.create(path, blocks, { key }, counter);
+      if (volume.blocks === blocks) return volume;
+      await volume.close();
+      const has = (volume.blocks * BLOCK_SIZE) / 2 ** 20;
+      throw new HostError('E_CONFIG', `the volume of ${name} has ${has} MiB`, `set \`volume: ${has} MiB\``);
     } finally {
       key.fill(0);
     }

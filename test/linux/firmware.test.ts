@@ -1,24 +1,22 @@
 /**
  * Unmodified SeaBIOS with our ACPI tables and TPM, and another vendor's loader behind it. Run by `npm run test:linux`.
  */
-import { spawnSync } from 'node:child_process';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { Tpm } from 'nexus-tcb/tpm';
-import { createV86Engine, fetchIpxe, fetchSeaBios, seaBiosMachine, tpmDevice, type Vm } from 'nexus-tcb/vmm';
+import {
+  createV86Engine,
+  fetchIpxe,
+  fetchSeaBios,
+  linuxCache,
+  seaBiosMachine,
+  tpmDevice,
+  type Vm,
+} from 'nexus-tcb/vmm';
 import { expect, it } from 'vitest';
 import { parseEventLog } from '../../attestation/eventlog/format.ts';
 import { replayLog } from '../../attestation/eventlog/replay.ts';
 import { GuestShell } from '../support/guest-shell.ts';
+import { linuxSkip, linuxTitle } from '../support/linux.ts';
 
-const skip =
-  process.env.NEXUS_TEST_LINUX !== '1'
-    ? 'run by npm run test:linux'
-    : spawnSync('apt-get', ['--version']).error !== undefined
-      ? 'apt-get is not here: SeaBIOS and iPXE come from the distribution'
-      : undefined;
-
-const CACHE = process.env.NEXUS_CACHE ?? join(homedir(), '.cache', 'nexus', 'linux');
 const SHA256 = 0x000b;
 const MEMORY = 64 << 20;
 
@@ -55,20 +53,20 @@ function paddedToEvent(area: Buffer, end: number): number {
   throw new Error('the event log does not parse');
 }
 
-it.skipIf(skip !== undefined)(
-  `SeaBIOS measures into our TPM, its log replays to the PCRs, and iPXE runs behind it${skip ? ` (skipped: ${skip})` : ''}`,
+it.skipIf(linuxSkip !== undefined)(
+  linuxTitle('SeaBIOS measures into our TPM, its log replays to the PCRs, and iPXE runs behind it'),
   async () => {
     const engine = await createV86Engine();
     const tpm = await Tpm.create();
     try {
-      const machine = seaBiosMachine({ bios: await fetchSeaBios(CACHE), tpm: true });
+      const machine = seaBiosMachine({ bios: await fetchSeaBios(linuxCache()), tpm: true });
       const shell = new GuestShell();
       tpm.powerOn();
       const vm = await engine.create({
         name: 'firmware',
         memoryBytes: MEMORY,
         ...machine,
-        cdrom: await fetchIpxe(CACHE),
+        cdrom: await fetchIpxe(linuxCache()),
         devices: [...machine.devices, tpmDevice('tis', tpm)],
         onHypercall: () => ({ result: 0 }),
         onConsole: shell.hear,

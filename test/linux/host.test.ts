@@ -47,7 +47,8 @@ describe.skipIf(linuxSkip !== undefined)(linuxTitle('stock Linux on a host'), ()
     state = at('state');
     writeFileSync(
       at('host.yaml'),
-      'state: ./state\nengine: v86\npartitions:\n  - { name: web, kind: standard, linux: i686, memory: 128 MiB }\n',
+      'state: ./state\nengine: v86\npartitions:\n' +
+        '  - { name: web, kind: standard, linux: i686, memory: 128 MiB, volume: 16 MiB }\n',
     );
     await start();
   }, 300_000);
@@ -164,5 +165,21 @@ describe.skipIf(linuxSkip !== undefined)(linuxTitle('stock Linux on a host'), ()
     expect(refusal('snapshot', 'restore', 'web', at('two'))).toContain('E_SNAPSHOT_FORMAT');
     ok('snapshot', 'restore', 'web', at('three'));
     expect(await shell.ok('echo again')).toBe('again\n');
+  }, 240_000);
+
+  it('has a disk of its own, which keeps what was synced when the host is killed in the middle of a write', async () => {
+    await shell.ok('mke2fs -b 4096 /dev/vda >/dev/null; mkdir -p /m; mount -t ext2 /dev/vda /m');
+    await shell.ok('echo kept >/m/file; sync; dd if=/dev/zero of=/m/large bs=4096 count=4 2>/dev/null; sync');
+    const image = readFileSync(join(state, 'partitions/web/volume'));
+    expect(image.includes('kept\n')).toBe(false);
+    shell.type(
+      'while :; do dd if=/dev/urandom of=/m/large bs=4096 count=64 conv=notrunc; sync; echo WRI""TTEN; done\n',
+    );
+    await shell.waitFor(/WRITTEN\r?\n[\s\S]*WRITTEN\r?\n/);
+    expect(await host.end('SIGKILL')).toBeNull();
+    await start();
+    await shell.ok('mkdir -p /m; mount -t ext2 -o ro /dev/vda /m');
+    expect(await shell.ok('cat /m/file')).toBe('kept\n');
+    expect(await shell.ok('cat /m/large | wc -c')).toBe(`${64 * 4096}\n`);
   }, 240_000);
 });

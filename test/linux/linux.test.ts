@@ -2,10 +2,7 @@
  * The distribution's stock kernel in v86 judges our TPM and our measured boot: its own driver, its own IMA, its own
  * tpm2-tools. Run by `npm run test:linux`; it fetches some 70 MB of packages the first time.
  */
-import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes, verify } from 'node:crypto';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { Tpm } from 'nexus-tcb/tpm';
 import {
   createV86Engine,
@@ -14,6 +11,7 @@ import {
   fetchLinux,
   type LinuxFiles,
   launchLinux,
+  linuxCache,
   linuxDevices,
   type MeasuredLog,
   READY_MARK,
@@ -26,18 +24,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventLogWriter, parseEventLog } from '../../attestation/eventlog/format.ts';
 import { replayLog } from '../../attestation/eventlog/replay.ts';
 import { GuestShell } from '../support/guest-shell.ts';
+import { linuxSkip, linuxTitle } from '../support/linux.ts';
 
-const has = (tool: string) => spawnSync(tool, ['--version']).error === undefined;
-const skip =
-  process.env.NEXUS_TEST_LINUX !== '1'
-    ? 'run by npm run test:linux'
-    : !has('apt-get')
-      ? 'apt-get is not here: Linux guests come from the distribution'
-      : !has('xz')
-        ? 'xz is not here: apt-get install xz-utils'
-        : undefined;
-
-const CACHE = process.env.NEXUS_CACHE ?? join(homedir(), '.cache', 'nexus', 'linux');
 const SHA256 = 0x000b;
 const MEMORY = 128 << 20;
 const COLD_BOOT_LIMIT_MS = 8000;
@@ -58,7 +46,7 @@ interface Guest {
   readonly bootCpuMs: number;
 }
 
-describe.skipIf(skip !== undefined)(`stock Linux on v86${skip ? ` (skipped: ${skip})` : ''}`, () => {
+describe.skipIf(linuxSkip !== undefined)(linuxTitle('stock Linux on v86'), () => {
   let engine: Engine;
   let files: LinuxFiles;
   let tpm: Tpm;
@@ -96,7 +84,7 @@ describe.skipIf(skip !== undefined)(`stock Linux on v86${skip ? ` (skipped: ${sk
 
   beforeAll(async () => {
     engine = await createV86Engine();
-    files = await fetchLinux(CACHE, 'i686', { tools: true });
+    files = await fetchLinux(linuxCache(), 'i686', { tools: true });
     tpm = await Tpm.create();
     guest = await boot();
     const [wall, cpu] = [guest.bootMs.toFixed(0), guest.bootCpuMs.toFixed(0)];

@@ -1,6 +1,7 @@
 /** The PC that our engines present, as ACPI declares it: one description, from which all tables are encoded. */
 import { TPM_BASE, TPM_LOCALITIES, TPM_LOCALITY_SIZE } from '../devices/tpm-backend.ts';
 import * as crb from '../devices/tpm-crb/registers.ts';
+import { VIRTIO_BASE, VIRTIO_IRQ, VIRTIO_SIZE } from '../devices/virtio-blk/registers.ts';
 import {
   type Aml,
   aml,
@@ -31,6 +32,8 @@ export interface AcpiMachine {
     readonly interface: TpmInterface;
     readonly logArea: { readonly address: number; readonly size: number };
   };
+  /** A virtio block device over MMIO. */
+  readonly disk?: boolean;
 }
 
 /** v86: a PIIX4 power-management block and an I/O APIC whose inputs are the ISA lines, one to one. */
@@ -92,6 +95,17 @@ export function machineTerms(machine: AcpiMachine): Aml {
         name('_UID', integer(1)),
         name('_STA', integer(0x0f)),
         name('_CRS', resources(memory32Fixed(TPM_BASE, TPM_LOCALITIES * TPM_LOCALITY_SIZE))),
+      ),
+    );
+  }
+  if (machine.disk) {
+    // Linux finds virtio-mmio devices by this identifier (drivers/virtio/virtio_mmio.c).
+    devices.push(
+      device(
+        'DSK0',
+        name('_HID', string('LNRO0005')),
+        name('_UID', integer(0)),
+        name('_CRS', resources(memory32Fixed(VIRTIO_BASE, VIRTIO_SIZE), irq(VIRTIO_IRQ))),
       ),
     );
   }

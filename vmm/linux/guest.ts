@@ -1,8 +1,9 @@
 /** A stock Linux guest from the distribution's packages: its kernel, and an initramfs with BusyBox and TPM tools. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { AptCache, type DebianArchitecture } from './apt.ts';
 import { LinuxGuestError } from './error.ts';
+import { DISK_MODULES } from './init.ts';
 import { buildInitramfs } from './initramfs.ts';
 import { type LinuxKernel, parseKernel } from './kernel.ts';
 
@@ -44,7 +45,8 @@ export async function fetchLinux(
   const toolNames = options.tools ? await apt.closure('tpm2-tools') : [];
   const [kernelFile, busyboxFile, ...toolFiles] = await apt.packages([kernelPackage, 'busybox-static', ...toolNames]);
   if (kernelFile === undefined || busyboxFile === undefined) throw new LinuxGuestError('LINUX_FETCH', 'no kernel');
-  const boot = join(await apt.unpacked(kernelFile), 'boot');
+  const kernelTree = await apt.unpacked(kernelFile);
+  const boot = join(kernelTree, 'boot');
   const image = readdirSync(boot).find((file) => file.startsWith('vmlinuz-'));
   if (image === undefined) throw new LinuxGuestError('LINUX_FETCH', `${kernelPackage} holds no kernel image`);
   const trees: string[] = [];
@@ -53,8 +55,19 @@ export async function fetchLinux(
     busybox: readFileSync(join(await apt.unpacked(busyboxFile), 'bin/busybox')),
     trees,
     programs: options.tools ? ['usr/bin/tpm2'] : [],
+    modules: diskModules(join(kernelTree, 'lib/modules')),
     libraries: options.tools ? ['libtss2-tcti-device.so.0'] : [],
     ...(options.files && { files: options.files }),
   });
   return { kernel: await parseKernel(readFileSync(join(boot, image))), initrd, kernelPackage };
+}
+
+/** The modules of a guest's disk, from a kernel package's tree; what is built into the kernel has no file. */
+function diskModules(directory: string): Record<string, Uint8Array> {
+  const modules: Record<string, Uint8Array> = {};
+  for (const path of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
+    const name = basename(path, '.ko');
+    if (path.endsWith('.ko') && DISK_MODULES.includes(name)) modules[name] = readFileSync(join(directory, path));
+  }
+  return modules;
 }

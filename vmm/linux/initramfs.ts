@@ -15,6 +15,8 @@ export interface InitramfsOptions {
   readonly programs?: readonly string[];
   /** Libraries that are loaded by name at run time, such as `libtss2-tcti-device.so.0`. */
   readonly libraries?: readonly string[];
+  /** Kernel modules: name -> the module's file. */
+  readonly modules?: Readonly<Record<string, Uint8Array>>;
   /** More files: path -> bytes; executable when below `bin`. */
   readonly files?: Readonly<Record<string, Uint8Array>>;
 }
@@ -34,6 +36,9 @@ export function buildInitramfs(options: InitramfsOptions): Uint8Array {
   tree.set('bin/busybox', executable(options.busybox));
   for (const applet of APPLETS) tree.set(`bin/${applet}`, { kind: 'link', target: 'busybox' });
   addPrograms(tree, options);
+  for (const [name, bytes] of Object.entries(options.modules ?? {})) {
+    tree.set(`lib/modules/${name}.ko`, { kind: 'file', bytes, executable: false });
+  }
   for (const [path, bytes] of Object.entries(options.files ?? {})) {
     tree.set(path, { kind: 'file', bytes, executable: dirname(path).endsWith('bin') });
   }

@@ -4,8 +4,7 @@
  */
 import { type Elf, loadSegments, parseElf } from './elf.ts';
 import { LinuxGuestError } from './error.ts';
-import { LZ4_LEGACY_MAGIC, unpackLz4 } from './lz4.ts';
-import { runTool } from './tool.ts';
+import { UNPACKED_MAX, unpack } from './unpack.ts';
 
 export interface LinuxKernel {
   /** The file as the distribution ships it; this is what is measured. */
@@ -25,26 +24,9 @@ const PAYLOAD_OFFSET_AT = 0x248;
 const PAYLOAD_LENGTH_AT = 0x24c;
 /** Protocol 2.14 (kernel 4.20, 2018) passes the RSDP in boot_params. */
 const VERSION_MIN = 0x20e;
-/** Several times any distribution's kernel, unpacked. */
-const KERNEL_MAX = 512 * 1024 * 1024;
 const MAGIC_HDRS = 0x53726448;
 
-const unpackers: readonly {
-  readonly magic: readonly number[];
-  readonly unpack: (packed: Uint8Array, size: number) => Promise<Uint8Array>;
-}[] = [
-  // The tool undoes the x86 filter (BCJ) that kernels are packed with.
-  { magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unpack: byTool('xz', '--decompress', '--stdout', '--single-stream') },
-  { magic: [0x28, 0xb5, 0x2f, 0xfd], unpack: byTool('zstd', '--decompress', '--stdout', '--quiet') },
-  { magic: [0x1f, 0x8b], unpack: byTool('gzip', '--decompress', '--stdout') },
-  { magic: LZ4_LEGACY_MAGIC, unpack: async (packed, size) => unpackLz4(packed, size) },
-];
-
-function byTool(tool: string, ...args: string[]): (packed: Uint8Array) => Promise<Uint8Array> {
-  return async (packed) => (await runTool(tool, args, { input: packed })).stdout;
-}
-
-/** Read a bzImage. Throws LinuxGuestError LINUX_KERNEL, or LINUX_TOOL when its packer is missing here. */
+/** Read a bzImage. Throws LinuxGuestError LINUX_KERNEL, or LINUX_TOOL when what unpacks it is missing here. */
 export async function parseKernel(image: Uint8Array): Promise<LinuxKernel> {
   const fault = (what: string) => new LinuxGuestError('LINUX_KERNEL', `not a kernel image that we can boot: ${what}`);
   if (image.length < 0x1000) throw fault('too short');
@@ -57,12 +39,12 @@ export async function parseKernel(image: Uint8Array): Promise<LinuxKernel> {
   const length = view.getUint32(PAYLOAD_LENGTH_AT, true);
   if (length < 4 || start + length > image.length) throw fault('the payload leaves the file');
   const payload = image.subarray(start, start + length);
-  const unpacker = unpackers.find(({ magic }) => magic.every((byte, i) => payload[i] === byte));
-  if (unpacker === undefined) throw fault('the payload is neither xz, zstd, gzip nor lz4');
   // The last four bytes are the unpacked size, put there for the kernel's own unpacker.
   const size = view.getUint32(start + length - 4, true);
-  if (size > KERNEL_MAX) throw fault(`it claims ${size} bytes unpacked`);
-  const elf = parseElf(await unpacker.unpack(payload.subarray(0, length - 4), size));
+  if (size > UNPACKED_MAX) throw fault(`it claims ${size} bytes unpacked`);
+  const unpacked = await unpack(payload.subarray(0, length - 4), size);
+  if (unpacked === undefined) throw fault('the payload is neither xz, zstd, gzip nor lz4');
+  const elf = parseElf(unpacked);
   const segments = loadSegments(elf);
   const headerEnd = HEADER_MAGIC_AT + (image[0x201] ?? 0);
   return {

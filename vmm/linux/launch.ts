@@ -5,7 +5,7 @@ import { V86_INTERRUPTS, V86_POWER } from '../acpi/machine.ts';
 import type { Engine, Vm, VmExit, VmSpec } from '../engine.ts';
 import { closePlatformHierarchy, type MeasuredLog, measure, startTpm } from '../firmware/tpm-startup.ts';
 import type { DeviceSpec } from '../v86/device.ts';
-import { jitGate, powerDevice, tpmDevice } from '../v86/devices/index.ts';
+import { type Disk, diskDevice, jitGate, powerDevice, tpmDevice } from '../v86/devices/index.ts';
 import { placeLinux } from './boot.ts';
 import type { LinuxFiles } from './guest.ts';
 import { measuredEvents } from './measure.ts';
@@ -19,6 +19,8 @@ export interface LinuxMachine {
   readonly monitorVersion: string;
   /** Without one the guest finds no TPM and nothing is measured. It is powered on here, off by the caller. */
   readonly tpm?: TpmDevice;
+  /** Its disk, `/dev/vda`. v86 only. */
+  readonly disk?: Disk;
   /** Writes the TCG crypto-agile event log; the attestation room's writer. */
   readonly encodeLog: (log: MeasuredLog) => Uint8Array;
 }
@@ -51,9 +53,10 @@ const MACHINE = { power: V86_POWER, interrupts: V86_INTERRUPTS };
 const tpmInterfaceOf = (engine: Engine) => (engine.name === 'v86' ? ('tis' as const) : ('crb' as const));
 
 /** The devices of a Linux guest; a resumed one needs the same. */
-export const linuxDevices = (engine: Engine, tpm?: TpmDevice): DeviceSpec[] => [
+export const linuxDevices = (engine: Engine, tpm?: TpmDevice, disk?: Disk): DeviceSpec[] => [
   powerDevice(),
   ...(tpm ? [tpmDevice(tpmInterfaceOf(engine), tpm)] : []),
+  ...(disk ? [diskDevice(disk)] : []),
   ...(engine.name === 'v86' ? [jitGate()] : []),
 ];
 
@@ -62,8 +65,11 @@ export const linuxDevices = (engine: Engine, tpm?: TpmDevice): DeviceSpec[] => [
  * Throws LinuxGuestError or FirmwareError.
  */
 export async function prepareLinux(engine: Engine, machine: LinuxMachine): Promise<PreparedLinux> {
-  const { files, commandLine, memoryBytes, tpm } = machine;
-  const boot = { ...files, commandLine, memoryBytes, machine: MACHINE, ...(tpm && { tpm: tpmInterfaceOf(engine) }) };
+  const { files, commandLine, memoryBytes, tpm, disk } = machine;
+  const boot = {
+    ...{ ...files, commandLine, memoryBytes, machine: { ...MACHINE, disk: disk !== undefined } },
+    ...(tpm && { tpm: tpmInterfaceOf(engine) }),
+  };
   let eventLog = new Uint8Array(0);
   if (tpm) {
     tpm.powerOn();
@@ -72,7 +78,7 @@ export async function prepareLinux(engine: Engine, machine: LinuxMachine): Promi
     await closePlatformHierarchy(tpm);
   }
   const { segments, entry } = placeLinux({ ...boot, seed: randomBytes(SEED_SIZE), ...(tpm && { eventLog }) });
-  return { spec: { memoryBytes, segments, entry, acpi: true, devices: linuxDevices(engine, tpm) }, eventLog };
+  return { spec: { memoryBytes, segments, entry, acpi: true, devices: linuxDevices(engine, tpm, disk) }, eventLog };
 }
 
 /** Create the partition, stopped before its first instruction. Throws LinuxGuestError, FirmwareError or EngineError. */

@@ -6,7 +6,6 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   'apt-get': 'apt',
   'apt-cache': 'apt',
   'dpkg-deb': 'dpkg',
-  xz: 'xz-utils',
 };
 
 /** Run `tool` with `input` on its standard input. Throws LinuxGuestError LINUX_TOOL or LINUX_FETCH. */

@@ -6,6 +6,8 @@ export class VolumeError extends Error {
     | 'E_VOLUME_CORRUPT'
     /** An older state of the volume. */
     | 'E_VOLUME_STALE'
+    /** The medium refused an earlier write. */
+    | 'E_VOLUME_FAILED'
     /** No such block. */
     | 'E_VOLUME_RANGE';
   readonly remedy: string;

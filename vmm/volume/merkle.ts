@@ -30,15 +30,6 @@ export class MerkleTree {
     return Buffer.from(this.#get(1));
   }
 
-  /** The root as it would be with another leaf, without changing the tree. */
-  rootWith(index: number, content: Uint8Array): Buffer {
-    let node = hash(LEAF, content);
-    for (let i = this.#width + index; i > 1; i >>= 1) {
-      node = i % 2 === 0 ? hash(NODE, node, this.#get(i + 1)) : hash(NODE, this.#get(i - 1), node);
-    }
-    return node;
-  }
-
   update(index: number, content: Uint8Array): void {
     let i = this.#width + index;
     this.#set(i, hash(LEAF, content));

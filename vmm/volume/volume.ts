@@ -7,7 +7,8 @@
  * or the new one, and the other slot is ignored.
  */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { link, open, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { FreshnessCounter } from '../snapshot/suspend.ts';
 import { VolumeError } from './error.ts';
 import { MerkleTree } from './merkle.ts';
@@ -23,11 +24,12 @@ const MAGIC = Buffer.from('NXVOLUM1', 'latin1');
 const SUPERBLOCK_SIZE = 4096;
 const SUPERBLOCK_USED = 96;
 const MAC_SIZE = 32;
-/** Sequence number of the write (8), GCM tag (16), rest zero; before each slot's ciphertext. */
+/** Sequence number of the write (8), its session (8), GCM tag (16), rest zero; before each slot's ciphertext. */
 const SLOT_HEADER = 64;
 const SLOT_SIZE = SLOT_HEADER + BLOCK_SIZE;
 const TAG_SIZE = 16;
-const LEAF_SIZE = 8 + TAG_SIZE;
+/** Sequence, session and tag. */
+const LEAF_SIZE = 8 + 8 + TAG_SIZE;
 const BLOCKS_MAX = 2 ** 24;
 
 /** What a volume needs of its file; node's `FileHandle` is one. */
@@ -54,22 +56,36 @@ export class SealedVolume {
   readonly blocks: number;
   readonly #file: VolumeFile;
   readonly #dataKey: Uint8Array;
+  /** Keys of the sessions whose blocks were read or written. */
+  readonly #sessionKeys = new Map<bigint, Uint8Array>();
   readonly #macKey: Uint8Array;
-  /** Leaf of each block: sequence and tag of its current slot, all zero for a block never written. */
+  /** Leaf of each block: sequence, session and tag of its current slot, all zero for a block never written. */
   readonly #leaves: Buffer;
   /** Which of its two slots is current. */
   readonly #slots: Uint8Array;
   readonly #tree: MerkleTree;
   readonly #counter: bigint;
   #sequence: bigint;
+  /** What a write failed with: what the medium holds is not known from then on. */
+  #failure: unknown;
   /** Writes take turns. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** Make a volume of `blocks` blocks of zeros. Fails where the file exists. */
+  /** Make a volume of `blocks` blocks of zeros, whole or not at all. Fails where the file exists. */
   static async create(path: string, blocks: number, key: VolumeKey, counter: FreshnessCounter): Promise<SealedVolume> {
-    const file = await open(path, 'wx+', 0o600);
-    await SealedVolume.format(file, blocks, key, counter);
-    return SealedVolume.over(file, key, counter);
+    const unfinished = `${path}.unfinished`;
+    await rm(unfinished, { force: true });
+    const file = await open(unfinished, 'wx+', 0o600);
+    try {
+      await SealedVolume.format(file, blocks, key, counter);
+      await link(unfinished, path);
+    } finally {
+      await file.close();
+      await rm(unfinished, { force: true });
+    }
+    const directory = await open(dirname(path));
+    await directory.sync().finally(() => directory.close());
+    return SealedVolume.open(path, key, counter);
   }
 
   /** Open a volume's file. Throws VolumeError. */
@@ -147,10 +163,9 @@ export class SealedVolume {
     if (sequence === 0n) return new Uint8Array(BLOCK_SIZE);
     const sealed = Buffer.alloc(BLOCK_SIZE);
     await this.#file.read(sealed, 0, BLOCK_SIZE, slotAt(block, this.#slots[block] ?? 0) + SLOT_HEADER);
-    const decipher = createDecipheriv('aes-256-gcm', this.#dataKey, nonce(block, sequence), {
-      authTagLength: TAG_SIZE,
-    });
-    decipher.setAuthTag(leaf.subarray(8));
+    const key = this.#sessionKey(leaf.readBigUInt64LE(8));
+    const decipher = createDecipheriv('aes-256-gcm', key, nonce(block, sequence), { authTagLength: TAG_SIZE });
+    decipher.setAuthTag(leaf.subarray(16));
     try {
       return Uint8Array.from(Buffer.concat([decipher.update(sealed), decipher.final()]));
     } catch (cause) {
@@ -158,33 +173,77 @@ export class SealedVolume {
     }
   }
 
-  /** Replace a block; durable when it resolves, and old or new whenever the process dies. */
+  /**
+   * Replace one block or several in a row, all of them or none; durable when it resolves, and old or new whenever the
+   * process dies. Throws VolumeError E_VOLUME_FAILED after a write that the medium refused.
+   */
   write(block: number, content: Uint8Array): Promise<void> {
+    const count = content.length / BLOCK_SIZE;
+    if (!Number.isInteger(count) || count === 0) {
+      throw new RangeError(`blocks have ${BLOCK_SIZE} bytes each; these are ${content.length}`);
+    }
     this.#check(block);
-    if (content.length !== BLOCK_SIZE) throw new RangeError(`a block has ${BLOCK_SIZE} bytes, not ${content.length}`);
+    this.#check(block + count - 1);
     const copy = content.slice();
     const done = this.#turn.then(() => this.#replace(block, copy));
     this.#turn = done.catch(() => {}); // its own caller hears of it
     return done;
   }
 
-  async #replace(block: number, content: Uint8Array): Promise<void> {
-    const sequence = this.#sequence + 1n;
-    const slot = 1 - (this.#slots[block] ?? 0);
-    const cipher = createCipheriv('aes-256-gcm', this.#dataKey, nonce(block, sequence), { authTagLength: TAG_SIZE });
+  async #replace(first: number, content: Uint8Array): Promise<void> {
+    if (this.#failure !== undefined) {
+      const way = 'mend the medium and open the volume again';
+      throw new VolumeError('E_VOLUME_FAILED', 'an earlier write failed', way, { cause: this.#failure });
+    }
+    try {
+      const sequence = this.#sequence + 1n;
+      const leaves: Buffer[] = [];
+      for (let at = 0; at < content.length; at += BLOCK_SIZE) {
+        const block = first + at / BLOCK_SIZE;
+        const { leaf, sealed } = this.#seal(block, sequence, content.subarray(at, at + BLOCK_SIZE));
+        const written = Buffer.alloc(SLOT_SIZE);
+        leaf.copy(written);
+        sealed.copy(written, SLOT_HEADER);
+        await this.#file.write(written, 0, SLOT_SIZE, slotAt(block, 1 - (this.#slots[block] ?? 0)));
+        this.#tree.update(block, leaf);
+        leaves.push(leaf);
+      }
+      await this.#file.datasync();
+      await this.#writeSuperblock(sequence, this.#tree.root);
+      leaves.forEach((leaf, i) => {
+        leaf.copy(this.#leaves, (first + i) * LEAF_SIZE);
+        this.#slots[first + i] = 1 - (this.#slots[first + i] ?? 0);
+      });
+    } catch (error) {
+      // A sequence number that may have been used is not used for another content.
+      this.#failure = error;
+      throw error;
+    }
+  }
+
+  #seal(block: number, sequence: bigint, content: Uint8Array): { leaf: Buffer; sealed: Buffer } {
+    const key = this.#sessionKey(this.#counter);
+    const cipher = createCipheriv('aes-256-gcm', key, nonce(block, sequence), { authTagLength: TAG_SIZE });
     const sealed = Buffer.concat([cipher.update(content), cipher.final()]);
     const leaf = Buffer.alloc(LEAF_SIZE);
     leaf.writeBigUInt64LE(sequence, 0);
-    cipher.getAuthTag().copy(leaf, 8);
-    const written = Buffer.alloc(SLOT_SIZE);
-    leaf.copy(written);
-    sealed.copy(written, SLOT_HEADER);
-    await this.#file.write(written, 0, SLOT_SIZE, slotAt(block, slot));
-    await this.#file.datasync();
-    await this.#writeSuperblock(sequence, this.#tree.rootWith(block, leaf));
-    leaf.copy(this.#leaves, block * LEAF_SIZE);
-    this.#slots[block] = slot;
-    this.#tree.update(block, leaf);
+    leaf.writeBigUInt64LE(this.#counter, 8);
+    cipher.getAuthTag().copy(leaf, 16);
+    return { leaf, sealed };
+  }
+
+  /**
+   * A key for each opening: who puts an older file back makes sequence numbers come again, and under one key a nonce
+   * with them.
+   */
+  #sessionKey(session: bigint): Uint8Array {
+    const known = this.#sessionKeys.get(session);
+    if (known) return known;
+    const salt = Buffer.alloc(8);
+    salt.writeBigUInt64LE(session);
+    const key = new Uint8Array(hkdfSync('sha256', this.#dataKey, salt, 'nexus-tcb volume v1 session', 32));
+    this.#sessionKeys.set(session, key);
+    return key;
   }
 
   async close(): Promise<void> {
@@ -212,7 +271,7 @@ export class SealedVolume {
 
 const slotAt = (block: number, slot: number) => 2 * SUPERBLOCK_SIZE + (2 * block + slot) * SLOT_SIZE;
 
-/** No two writes of a volume share one: the sequence number is raised by each. */
+/** No two writes of a session share one: the sequence number is raised by each. */
 function nonce(block: number, sequence: bigint): Buffer {
   const bytes = Buffer.alloc(12);
   bytes.writeUInt32LE(block, 0);

@@ -1,6 +1,7 @@
 /** Devices of partitions on v86, for `VmSpec.devices`. */
 import type { DeviceSpec } from '../device.ts';
 
+export { type Disk, diskDevice } from './disk.ts';
 export { tpmDevice } from './tpm.ts';
 
 /** ACPI power-off ends the partition; for guests that are given our ACPI tables. */
