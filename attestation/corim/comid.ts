@@ -110,7 +110,8 @@ export function readTriple(value: unknown): Triple {
   return { environment: readEnvironment(environment), measurements: list.map(readMeasurement) };
 }
 
-function readKeys(value: unknown): KeyTriple {
+/** Key triple: an environment and its keys. Throws CorimError. */
+export function readKeys(value: unknown): KeyTriple {
   const [environment, keys] = asArray(value, 'a key triple');
   const list = asArray(keys, 'keys').map(asTagged);
   if (list.length === 0) throw bad('a key triple without a key');
@@ -177,9 +178,13 @@ function readMeasurement(value: unknown): Measurement {
     extensions: new Map(
       [...values].filter(([key]) => typeof key === 'number' && !TYPED.has(key)) as [number, unknown][],
     ),
-    authorizedBy: map.has(2) ? asArray(map.get(2), 'authorized-by').map(asTagged) : [],
+    authorizedBy: map.has(2) ? authorities(map.get(2)) : [],
   };
 }
+
+/** A list of keys; published evidence has a single one as it stands. */
+const authorities = (value: unknown): Tagged[] =>
+  Array.isArray(value) ? asArray(value, 'authorized-by').map(asTagged) : [asTagged(value)];
 
 const TAG_SVN = 552;
 const TAG_MINIMUM_SVN = 553;

@@ -2,6 +2,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { encodeCbor, Tag } from '../../attestation/cbor.ts';
+import { parseConciseEvidence } from '../../attestation/corim/coev.ts';
 import { CorimError, readComid } from '../../attestation/corim/comid.ts';
 import { inspectSignedCorim, parseCorim, verifyCorim } from '../../attestation/corim/corim.ts';
 import { readCbor } from '../../attestation/corim/read-cbor.ts';
@@ -68,11 +69,30 @@ describe.skipIf(!corpusIsThere)(`CoRIM of the corpus (${corpusIsThere ? files.le
     );
   });
 
-  // Evidence (CoEV) and queries (CoSERV) are other formats that share the types: read as CBOR, and refused as CoRIM.
-  test.each([...ofKind('/coev/'), ...ofKind('/coserv/')])('$name is no CoRIM', ({ path }) => {
+  const coevs = ofKind('/coev/');
+
+  test.each(coevs)('$name is concise evidence, and no CoRIM', ({ path }) => {
+    const { evidence, identityKeys, otherTriples } = parseConciseEvidence(corpusBytes(path));
+    expect(evidence.length + identityKeys.length + otherTriples.size).toBeGreaterThan(0);
+    expect(() => parseCorim(corpusBytes(path))).toThrow(CorimError);
+  });
+
+  test('what a device says of itself is typed', () => {
+    const named = (name: string) => corpusBytes(coevs.find(({ path }) => path.endsWith(name))?.path ?? '');
+    const [triple] = parseConciseEvidence(named('/ce-evidence.cbor')).evidence;
+    expect(triple?.environment.vendor).toBe('xyzinc.example');
+    expect(triple?.measurements[0]?.digests?.[0]?.value.length).toBe(32);
+    expect(parseConciseEvidence(named('/ce-identity.cbor')).identityKeys[0]?.keys.map(({ tag }) => tag)).toEqual([
+      554, 555, 557,
+    ]);
+  });
+
+  // Queries (CoSERV) are another protocol with the same types: CBOR, and refused as evidence and as CoRIM.
+  test.each(ofKind('/coserv/'))('$name is neither', ({ path }) => {
     const bytes = corpusBytes(path);
     expect(readCbor(bytes)).toBeDefined();
     expect(() => parseCorim(bytes)).toThrow(CorimError);
+    expect(() => parseConciseEvidence(bytes)).toThrow(CorimError);
   });
 
   test('values are typed', () => {
