@@ -1,14 +1,13 @@
 /** Appraisal of evidence: the nonce is spent, the platform looked up, the evidence appraised, the result signed. */
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { sha256 } from '../broker/kek.ts';
-import { appendAudit } from './audit.ts';
 import type { Challenge, Challenges } from './challenges.ts';
-import { recordChanges } from './changes.ts';
 import { Batcher } from './database/batcher.ts';
 import type { Database } from './database/open.ts';
 import { VerifierError } from './errors.ts';
 import type { Appraised, CheckResult, EvidenceFormat, OpenedEvidence } from './evidence-format.ts';
 import type { Metrics } from './http/metrics.ts';
+import { type Outcome, recordOutcomes } from './outcomes.ts';
 import type { KnownPlatform, Platforms } from './platforms.ts';
 import { EAR_TYPE, type Result, readResultClaims, resultClaims } from './results.ts';
 import type { SigningKeys } from './signing-keys.ts';
@@ -34,11 +33,10 @@ export interface AttestationsOptions {
   readonly metrics: Metrics;
 }
 
-interface Outcome {
-  readonly caller: Caller;
-  readonly result: Result;
-  readonly clock: object | undefined;
-  readonly now: Date;
+interface Found {
+  readonly format: EvidenceFormat;
+  readonly opened: OpenedEvidence;
+  readonly platform: KnownPlatform;
 }
 
 const NO_REFERENCE = 'none';
@@ -49,7 +47,7 @@ export class Attestations {
 
   constructor(options: AttestationsOptions) {
     this.#options = options;
-    this.#record = new Batcher((outcomes) => recordOutcomes(options, outcomes));
+    this.#record = new Batcher((outcomes) => recordOutcomes(options.db, options.clock(), outcomes));
   }
 
   /**
@@ -63,9 +61,14 @@ export class Attestations {
     evidence: Uint8Array,
     key?: Uint8Array,
   ): Promise<Verdict> {
-    // First the nonce: whatever follows, it is used up.
-    const challenge = await this.#options.challenges.spend(caller.tenant, purpose, challengeId);
-    return this.appraise(caller, challenge, evidence, key === undefined ? {} : { key });
+    // The nonce is used up whatever comes of the evidence, and a spent one is refused whatever the evidence is.
+    const [spent, found] = await Promise.allSettled([
+      this.#options.challenges.spend(caller.tenant, purpose, challengeId),
+      this.#find(caller.tenant, evidence),
+    ]);
+    if (spent.status === 'rejected') throw spent.reason;
+    if (found.status === 'rejected') throw found.reason;
+    return this.#appraise(caller, spent.value, found.value, key === undefined ? {} : { key });
   }
 
   /** Appraise evidence over a challenge that was spent; `claims` join the result. Throws `evidence-malformed`, `platform-unknown`, `-revoked`. */
@@ -75,9 +78,22 @@ export class Attestations {
     evidence: Uint8Array,
     more: { readonly key?: Uint8Array; readonly claims?: object } = {},
   ): Promise<Verdict> {
-    const { clock, keys, platforms, issuer, build, resultSeconds } = this.#options;
+    return this.#appraise(caller, challenge, await this.#find(caller.tenant, evidence), more);
+  }
+
+  /** The evidence, opened, and whose it says it is. */
+  async #find(tenant: string, evidence: Uint8Array): Promise<Found> {
     const { format, opened } = this.#open(evidence);
-    const platform = await platforms.byAttestationKey(caller.tenant, opened.akName);
+    return { format, opened, platform: await this.#options.platforms.byAttestationKey(tenant, opened.akName) };
+  }
+
+  async #appraise(
+    caller: Caller,
+    challenge: Pick<Challenge, 'nonce'>,
+    { format, opened, platform }: Found,
+    more: { readonly key?: Uint8Array; readonly claims?: object },
+  ): Promise<Verdict> {
+    const { clock, keys, issuer, build, resultSeconds } = this.#options;
     const now = clock();
     const inQuote = more.key !== undefined && format.keyBinding === 'nonce' ? more.key : undefined;
     const nonce = inQuote === undefined ? challenge.nonce : boundNonce(inQuote, challenge.nonce);
@@ -97,7 +113,7 @@ export class Attestations {
     // A verdict is on record before anyone can act on it.
     const [signed] = await Promise.all([
       keys.sign({ ...claims, ...more.claims }, EAR_TYPE),
-      this.#record.add({ caller, result, clock: appraised.clock, now }),
+      this.#record.add({ caller, result, clock: appraised.clock, now, seconds: resultSeconds }),
     ]);
     this.#options.metrics.attestations.inc({ state: result.state });
     for (const check of result.failed) this.#options.metrics.failedChecks.inc({ check });
@@ -170,60 +186,4 @@ function appraiseClosed(opened: OpenedEvidence, nonce: Uint8Array, platform: Kno
       modules: { platform: { status: 'contraindicated', vector: {} } },
     };
   }
-}
-
-/** One transaction for a batch: audit entries, and the latest verdict of each platform. */
-async function recordOutcomes(options: AttestationsOptions, outcomes: readonly Outcome[]): Promise<undefined[]> {
-  const { db, clock, resultSeconds } = options;
-  const latest = new Map(outcomes.map((outcome) => [`${outcome.result.tenant}\0${outcome.result.platform}`, outcome]));
-  await db.transaction().execute(async (tx) => {
-    await appendAudit(
-      tx,
-      clock(),
-      outcomes.map(({ caller, result }) => ({
-        tenant: result.tenant,
-        actor: caller.actor,
-        action: 'attestation.appraise',
-        subject: result.platform,
-        detail: { state: result.state, failed: result.failed },
-      })),
-    );
-    await recordChanges(
-      tx,
-      clock(),
-      outcomes.map(({ result }) => result),
-    );
-    await tx
-      .insertInto('verdict')
-      .values(
-        [...latest.values()].map(({ result, clock: tpmClock, now }) => ({
-          tenant: result.tenant,
-          platform: result.platform,
-          state: result.state,
-          failed: JSON.stringify(result.failed),
-          clock: tpmClock === undefined ? null : JSON.stringify(tpmClock),
-          at: now,
-          expires_at: new Date(now.getTime() + resultSeconds * 1000),
-          changed_at: now,
-        })),
-      )
-      .onConflict((conflict) =>
-        conflict.columns(['tenant', 'platform']).doUpdateSet((eb) => ({
-          state: eb.ref('excluded.state'),
-          failed: eb.ref('excluded.failed'),
-          // A refused quote's clock is not believed.
-          clock: eb.fn.coalesce('excluded.clock', 'verdict.clock'),
-          at: eb.ref('excluded.at'),
-          expires_at: eb.ref('excluded.expires_at'),
-          changed_at: eb
-            .case()
-            .when('verdict.state', '=', eb.ref('excluded.state'))
-            .then(eb.ref('verdict.changed_at'))
-            .else(eb.ref('excluded.changed_at'))
-            .end(),
-        })),
-      )
-      .execute();
-  });
-  return outcomes.map(() => undefined);
 }

@@ -1,10 +1,10 @@
 /**
  * The audit trail: one hash chain for all replicas. Each entry's hash covers the one before it, so that a change,
- * removal or insertion anywhere is found by `verifyAudit`. Appending locks the head row, in the caller's transaction:
- * an effect and its entry are committed together or not at all.
+ * removal or insertion anywhere is found by `verifyAudit`. The database chains (`append_audit`), which locks the head row,
+ * in the caller's transaction: an effect and its entry are committed together or not at all.
  */
 import { createHash } from 'node:crypto';
-import type { Transaction } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import type { Database } from './database/open.ts';
 import type { Schema } from './database/schema.ts';
 
@@ -31,50 +31,41 @@ export interface AuditEntry extends Required<AuditEvent> {
   readonly hash: string;
 }
 
-const HEAD = 1;
 const GENESIS = '00'.repeat(32);
 
 function sorted(detail: AuditDetail): AuditDetail {
   return Object.fromEntries(Object.entries(detail).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function entryHash(entry: Omit<AuditEntry, 'hash'>): Buffer {
-  const { seq, at, tenant, actor, action, subject, detail, previous } = entry;
-  const canonical = JSON.stringify([seq, at, tenant, actor, action, subject, sorted(detail), previous]);
-  return createHash('sha256').update(canonical).digest();
+/** What an entry's hash covers, but for its place in the chain: members of a JSON array. */
+function canonicalText({ at, tenant, actor, action, subject, detail }: Omit<AuditEntry, 'seq' | 'previous' | 'hash'>) {
+  return JSON.stringify([at, tenant, actor, action, subject, sorted(detail)]).slice(1, -1);
+}
+
+function entryHash(entry: Omit<AuditEntry, 'hash'>): string {
+  const covered = `[${entry.seq},${canonicalText(entry)},${JSON.stringify(entry.previous)}]`;
+  return createHash('sha256').update(covered).digest('hex');
+}
+
+/** Entries as `append_audit` takes them: JSON. */
+export function auditEntries(now: Date, events: readonly AuditEvent[]): string {
+  const at = now.toISOString();
+  return JSON.stringify(
+    events.map(({ tenant, actor, action, subject, detail = {} }) => ({
+      tenant,
+      actor,
+      action,
+      subject,
+      detail,
+      canonical: canonicalText({ at, tenant, actor, action, subject, detail }),
+    })),
+  );
 }
 
 /** Append to the chain inside a transaction. */
 export async function appendAudit(tx: Transaction<Schema>, now: Date, events: readonly AuditEvent[]): Promise<void> {
   if (events.length === 0) return;
-  const head = await tx
-    .selectFrom('audit_head')
-    .select(['seq', 'hash'])
-    .where('id', '=', HEAD)
-    .forUpdate()
-    .executeTakeFirstOrThrow();
-  const rows = chained(head, now, events);
-  await tx
-    .with('appended', (db) => db.insertInto('audit').values(rows))
-    .updateTable('audit_head')
-    .set({ seq: head.seq + rows.length, hash: rows.at(-1)?.hash ?? head.hash })
-    .where('id', '=', HEAD)
-    .execute();
-}
-
-/** The rows of events that follow `head`. */
-function chained(head: { seq: number; hash: Uint8Array }, now: Date, events: readonly AuditEvent[]) {
-  let { seq } = head;
-  let previous: Uint8Array = head.hash;
-  const at = now.toISOString();
-  return events.map((event) => {
-    seq += 1;
-    const detail = event.detail ?? {};
-    const hash = entryHash({ ...event, detail, seq, at, previous: Buffer.from(previous).toString('hex') });
-    const row = { ...event, seq, at: now, detail: JSON.stringify(detail), previous, hash };
-    previous = hash;
-    return row;
-  });
+  await sql`select append_audit(${now}, ${auditEntries(now, events)}::jsonb)`.execute(tx);
 }
 
 const PAGE = 1_000;
@@ -115,7 +106,7 @@ export async function verifyAudit(
     seq += 1;
     if (entry.seq !== seq) return { seq, reason: 'gap' };
     if (entry.previous !== previous) return { seq, reason: 'unchained' };
-    if (entryHash(entry).toString('hex') !== entry.hash) return { seq, reason: 'altered' };
+    if (entryHash(entry) !== entry.hash) return { seq, reason: 'altered' };
     previous = entry.hash;
   }
   return null;
