@@ -13,6 +13,6 @@ test('half a minute of generated and mutated commands: no fault, no ill-formed a
   });
   expect(result.commands).toBeGreaterThan(1000);
   expect(result.comparisons).toBeGreaterThan(50);
-  // The fuzzer gets past the first checks: most commands succeed at least once (94-97 of 113 within 8 s).
-  expect(result.reached.size).toBeGreaterThan(80);
+  // The fuzzer gets past the first checks: commands succeed, those too that need a chain of others (all within 20 s).
+  expect(result.reached.size).toBeGreaterThan(100);
 }, 120_000);

@@ -44,6 +44,12 @@ export class Model {
     this.sessions.delete(handle);
   }
 
+  /** A story has flushed what was loaded. */
+  forgetLoaded(): void {
+    this.sessions.clear();
+    for (const handle of [...this.names.keys()]) if (handle >>> 24 === 0x80) this.names.delete(handle);
+  }
+
   /** Remember the last few. */
   keep<T>(list: T[], value: T): void {
     list.push(value);

@@ -1,17 +1,24 @@
 /** The fuzzer's loop over one TPM in memory, and what must hold for every command. */
+import { TpmClient, TpmResponseError } from '../../tpm/client/index.ts';
 import type { AnyCommand } from '../../tpm/commands/command.ts';
+import { defaultCrypto } from '../../tpm/crypto/default.ts';
+import type { CryptoProvider } from '../../tpm/crypto/provider.ts';
 import { Reader, rcName } from '../../tpm/structures/index.ts';
 import type { Tpm } from '../../tpm/tpm.ts';
 import { Random } from '../support/random.ts';
 import { join } from '../support/tpm-wire.ts';
 import { type Made, makeCommand, mutate } from './commands.ts';
 import { Model } from './model.ts';
+import { play } from './stories.ts';
 
 /** What the fuzzer drives. */
 export interface Subject {
   execute(command: Uint8Array): Promise<Uint8Array>;
   /** All of the TPM's state; equal bytes for equal state. */
   snapshot(): Uint8Array;
+  /** Cut the power and bring it back: no TPM2_Startup yet. */
+  restart(): void;
+  setPhysicalPresence(on: boolean): void;
   close(): Promise<void>;
 }
 
@@ -48,6 +55,9 @@ export class FuzzFinding extends Error {
 /** TPM_RC_AUTH_FAIL, TPM_RC_BAD_AUTH, TPM_RC_LOCKOUT, TPM_RC_NV_UNINITIALIZED...: these count failures by design. */
 const MAY_CHANGE_STATE = new Set([0x08e, 0x0a2, 0x921]);
 
+/** One story in so many commands that are made at random. */
+const STORY_ONE_IN = 100;
+
 /** Run until the number of commands is reached. Throws `FuzzFinding`. */
 export async function fuzz(
   create: (seed: number) => Promise<Subject>,
@@ -57,23 +67,25 @@ export async function fuzz(
   const random = new Random(options.seed);
   const lifetime = options.lifetime ?? 4000;
   const limit = options.limitMs ?? 1000;
+  const byCode = new Map(commands.map((command) => [command.code, command]));
   const result: FuzzResult = { commands: 0, succeeded: 0, reached: new Map(), slowestMs: 0, comparisons: 0 };
   let subject = await create(options.seed);
   let model = new Model();
   let previous: Uint8Array = Uint8Array.of(0x80, 0x01, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8);
+  let found: FuzzFinding | undefined;
+  let storySpoilt = false;
+  let nextLife = lifetime;
 
-  while (result.commands < options.commands && !options.until?.()) {
-    if (result.commands % lifetime === 0) {
-      await subject.close();
-      subject = await create(options.seed + result.commands);
-      model = new Model();
-    }
-    const made = makeCommand(random.pick(commands), random, model);
-    const mutated = random.oneIn(5);
-    const bytes = mutated ? mutate(made.bytes, previous, random) : made.bytes;
-    previous = made.bytes;
-    const finding = (what: string) => new FuzzFinding(what, options.seed, result.commands, made.command.name, bytes);
-
+  /** Send one command, spoilt or not, and hold the TPM to its rules. */
+  async function send({ name }: AnyCommand, right: Uint8Array, spoilOneIn: number): Promise<Answer> {
+    const spoilt = random.oneIn(spoilOneIn);
+    storySpoilt ||= spoilt;
+    const bytes = spoilt ? mutate(right, previous, random) : right;
+    previous = right;
+    const finding = (what: string) => {
+      found = new FuzzFinding(what, options.seed, result.commands, name, bytes);
+      return found;
+    };
     const compared = random.oneIn(options.compareOneIn ?? 8);
     const before = compared ? subject.snapshot() : undefined;
     const start = performance.now();
@@ -83,30 +95,75 @@ export async function fuzz(
     const took = performance.now() - start;
     result.commands += 1;
     result.slowestMs = Math.max(result.slowestMs, took);
-    if (took > limit * (mayMakeRsaKey(made) ? 10 : 1)) throw finding(`took ${took.toFixed(0)} ms`);
+    if (took > limit * (mayMakeRsaKey(name) ? 10 : 1)) throw finding(`took ${took.toFixed(0)} ms`);
 
     const code = checkResponse(response, finding);
-    if (code !== 0) {
-      if (before && !MAY_CHANGE_STATE.has(code & 0x80 ? code & 0x0bf : code)) {
-        result.comparisons += 1;
-        if (Buffer.compare(before, subject.snapshot()) !== 0) throw finding(`state changed, yet ${rcName(code)}`);
-      }
+    if (code === 0) {
+      result.succeeded += 1;
+      if (!spoilt) result.reached.set(name, (result.reached.get(name) ?? 0) + 1);
+    } else if (before && !MAY_CHANGE_STATE.has(code & 0x80 ? code & 0x0bf : code)) {
+      result.comparisons += 1;
+      if (Buffer.compare(before, subject.snapshot()) !== 0) throw finding(`state changed, yet ${rcName(code)}`);
+    }
+    return { response, code, spoilt, finding };
+  }
+
+  const client = await storyteller(random, async (bytes) => {
+    const command = byCode.get(new DataView(bytes.buffer, bytes.byteOffset).getUint32(6));
+    if (!command) throw new Error('a story sends what is not declared');
+    return (await send(command, bytes, 12)).response;
+  });
+
+  while (result.commands < options.commands && !options.until?.()) {
+    if (result.commands >= nextLife) {
+      nextLife = result.commands + lifetime;
+      await subject.close();
+      subject = await create(options.seed + result.commands);
+      model = new Model();
+    }
+    if (random.oneIn(STORY_ONE_IN)) {
+      // A story ends where the TPM refuses; a finding inside it is one all the same.
+      storySpoilt = false;
+      await play({
+        client,
+        random,
+        restart: () => subject.restart(),
+        setPhysicalPresence: (on) => subject.setPhysicalPresence(on),
+      }).catch((error: unknown) => {
+        if (found) throw found;
+        if (error instanceof TpmResponseError || storySpoilt) return;
+        const why = error instanceof Error ? error.message : String(error);
+        throw new FuzzFinding(`a story ends wrongly (${why})`, options.seed, result.commands, 'story', previous);
+      });
+      model.forgetLoaded();
       continue;
     }
-    result.succeeded += 1;
-    if (mutated) {
-      // What it did is unknown: what the model believes may be stale, which is part of the game.
-      continue;
-    }
-    result.reached.set(made.command.name, (result.reached.get(made.command.name) ?? 0) + 1);
-    learn(model, made, response, finding);
+    const made = makeCommand(random.pick(commands), random, model);
+    const { response, code, spoilt, finding } = await send(made.command, made.bytes, 5);
+    // What a spoilt command did is unknown: what the model believes may be stale, which is part of the game.
+    if (code === 0 && !spoilt) learn(model, made, response, finding);
   }
   await subject.close();
   return result;
 }
 
-function mayMakeRsaKey({ command }: Made): boolean {
-  return command.name.startsWith('Create') || command.name === 'Startup';
+interface Answer {
+  readonly response: Uint8Array;
+  readonly code: number;
+  readonly spoilt: boolean;
+  readonly finding: (what: string) => FuzzFinding;
+}
+
+/** A typed client whose nonces follow from the seed. */
+async function storyteller(random: Random, send: (bytes: Uint8Array) => Promise<Uint8Array>): Promise<TpmClient> {
+  const crypto: CryptoProvider = Object.create(await defaultCrypto(), {
+    random: { value: (size: number) => random.bytes(size) },
+  });
+  return TpmClient.over({ send, close: async () => {} }, crypto);
+}
+
+function mayMakeRsaKey(name: string): boolean {
+  return name.startsWith('Create') || name === 'Startup';
 }
 
 /** Tag, size and code of a response; the code. */
@@ -223,6 +280,8 @@ export function memoryTpm(tpmClass: typeof Tpm): (seed: number) => Promise<Subje
         if (fault !== undefined) throw new Error(`fault: ${fault instanceof Error ? fault.stack : String(fault)}`);
         return response;
       },
+      restart: () => tpm.powerOn(),
+      setPhysicalPresence: (on) => tpm.setPhysicalPresence(on),
       snapshot: () => join(tpm.exportPermanent(), tpm.exportVolatile()),
       close: () => tpm.close(),
     };
