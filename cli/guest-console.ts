@@ -33,20 +33,34 @@ export function takeTerminal(type: (bytes: Uint8Array) => void, leave: () => voi
   };
 }
 
-/** Connect this terminal to a console's socket until either side leaves. */
-export async function attachConsole(path: string): Promise<void> {
+/** Connect this terminal to a console's socket until either side leaves. Says on standard error which it was. */
+export async function attachConsole(name: string, path: string): Promise<void> {
   const socket = connect(path);
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', () =>
-      reject(new UsageError('E_CONSOLE', `no console at ${path}`, 'start the guest: nexus guest linux --name NAME')),
+      reject(
+        new UsageError(
+          'E_CONSOLE',
+          `no console of ${name} at ${path}`,
+          'start it with `nexus up` (and name its --state), or with `nexus guest linux --name NAME`',
+        ),
+      ),
     );
   });
+  const say = (text: string) => process.stderr.write(`nexus: ${text}\r\n`);
+  say(`console of ${name}; Ctrl-] leaves`);
+  let left = false;
   const release = takeTerminal(
     (bytes) => socket.write(bytes),
-    () => socket.end(),
+    () => {
+      left = true;
+      socket.end();
+    },
   );
   socket.on('data', (bytes) => process.stdout.write(bytes));
+  socket.on('error', () => {}); // its close is told
   await new Promise<void>((resolve) => socket.once('close', () => resolve()));
   release();
+  say(left ? 'left; the guest runs on' : 'the guest has ended, or its host');
 }

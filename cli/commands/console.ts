@@ -15,7 +15,7 @@ export function consoleCommand(): Command {
       conclude(false, async () => {
         const ofGuest = consoleSocket(name);
         const ofPartition = partitionConsole(state, name);
-        await attachConsole(existsSync(ofPartition) ? ofPartition : ofGuest);
+        await attachConsole(name, existsSync(ofPartition) || !existsSync(ofGuest) ? ofPartition : ofGuest);
         return { json: {}, text: '' };
       }),
     );

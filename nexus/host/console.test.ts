@@ -14,7 +14,7 @@ it('who joins a console late sees what was said, then what is said, and can type
     const path = join(directory, 'guest.console');
     await hub.listen(path);
     expect(statSync(path).mode & 0o077).toBe(0);
-    hub.show(Buffer.from('before '));
+    hub.show(Buffer.from('be\x1b[6nfore '));
     const socket = connect(path);
     const [first] = await once(socket, 'data');
     expect(String(first)).toBe('before ');

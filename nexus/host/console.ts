@@ -56,7 +56,7 @@ export class ConsoleHub {
       if (socket.writableLength > BEHIND_MAX) socket.destroy();
       else socket.write(bytes);
     };
-    viewer(this.#backlog);
+    viewer(withoutQueries(this.#backlog));
     this.#viewers.add(viewer);
     this.#sockets.add(socket);
     socket.on('data', this.#type);
@@ -74,6 +74,11 @@ export class ConsoleHub {
     this.#server = undefined;
     if (server) await new Promise((done) => server.close(done));
   }
+}
+
+/** A shell asks where the cursor is (ESC [ 6 n). Shown again, the terminal would answer, and the shell read the answer as typed. */
+function withoutQueries(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.toString('latin1').replaceAll('\x1b[6n', ''), 'latin1');
 }
 
 export class Console {

@@ -11,6 +11,7 @@ import { parseEventLog } from '../../attestation/eventlog/format.ts';
 import { replayLog } from '../../attestation/eventlog/replay.ts';
 import type { GuestShell } from '../support/guest-shell.ts';
 import { linuxSkip, linuxTitle } from '../support/linux.ts';
+import { hasTerminal, Terminal } from '../support/terminal.ts';
 import { nexus, RunningHost } from '../support/up.ts';
 
 const SHA256 = 0x000b;
@@ -121,6 +122,29 @@ describe.skipIf(linuxSkip !== undefined)(linuxTitle('stock Linux on a host'), ()
     expect((await shell.run('tpm2 nvundefine -C p 0x1c0000a')).output).toContain('0x9A2');
     expect((await shell.run('tpm2 changeeps')).status).not.toBe(0);
   }, 60_000);
+
+  it.skipIf(!hasTerminal)(
+    'is used interactively, by nexus console at a terminal',
+    async () => {
+      const terminal = new Terminal(`${process.execPath} dist/cli/main.js console web --state ${state}`);
+      try {
+        await terminal.shows(/Ctrl-\] leaves/);
+        terminal.type('echo $((6 * 7)); sleep 1000\r');
+        await terminal.shows(/\n42\r?\n/);
+        terminal.type('\x03'); // Ctrl-C ends the sleep, and nothing else
+        terminal.type('echo $((7 * 7))\r');
+        await terminal.shows(/\n49\r?\n/);
+        terminal.type('\x1b[A\r'); // cursor up: the shell's history
+        await terminal.shows(/\n49\r?\n[\s\S]*\n49\r?\n/);
+        terminal.type('\x1d');
+        expect(await terminal.exit()).toBe(0);
+      } finally {
+        terminal.close();
+      }
+      expect(await shell.ok('echo still here')).toBe('still here\n');
+    },
+    60_000,
+  );
 
   it('is suspended to a file and goes on from it, once, with its memory and its TPM', async () => {
     await shell.ok('tpm2 nvdefine -Q -C o -a "ownerread|ownerwrite|nt=counter" 0x1500001; kept=in-memory');

@@ -1,4 +1,5 @@
 export { DeviceStateError, type MmioDevice, type TpmBackend, type TpmRegisters } from './tpm-backend.ts';
-export { type CrbState, TpmCrb } from './tpm-crb/device.ts';
-export { type FifoState, TpmTis } from './tpm-tis/device.ts';
+export { TpmCrb } from './tpm-crb/device.ts';
+export type { TpmInterfaceState } from './tpm-shared.ts';
+export { TpmTis } from './tpm-tis/device.ts';
 export { type DiskBackend, VirtioBlk } from './virtio-blk/device.ts';

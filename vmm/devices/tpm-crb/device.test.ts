@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeTpm } from '../fake-tpm.test-support.ts';
 import { TPM_BASE, TPM_LOCALITY_SIZE } from '../tpm-backend.ts';
-import { type CrbState, TpmCrb } from './device.ts';
+import type { TpmInterfaceState } from '../tpm-shared.ts';
+import { TpmCrb } from './device.ts';
 import { BUFFER_SIZE, CTRL_REQ, CTRL_STS, LOC_CTRL, LOC_STATE, LOC_STS, REG } from './registers.ts';
 
 const at = (locality: number, register: number) => locality * TPM_LOCALITY_SIZE + register;
@@ -20,7 +21,7 @@ const COMMAND = Uint8Array.of(0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0);
 const RESPONSE = Uint8Array.of(0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0);
 
 /** A model in a given state of the diagram, locality 0 active. */
-async function inState(state: CrbState): Promise<{ crb: TpmCrb; tpm: FakeTpm }> {
+async function inState(state: TpmInterfaceState): Promise<{ crb: TpmCrb; tpm: FakeTpm }> {
   const tpm = new FakeTpm();
   const crb = new TpmCrb(tpm);
   write(crb, REG.LOC_CTRL, LOC_CTRL.REQUEST);
@@ -40,7 +41,7 @@ describe('CRB: the state diagram of the profile', () => {
   const ready = (c: TpmCrb) => write(c, REG.CTRL_REQ, CTRL_REQ.COMMAND_READY);
   const goIdle = (c: TpmCrb) => write(c, REG.CTRL_REQ, CTRL_REQ.GO_IDLE);
   const start = (c: TpmCrb) => write(c, REG.CTRL_START, 1);
-  const rows: [from: CrbState, what: string, act: (crb: TpmCrb) => void, to: CrbState][] = [
+  const rows: [from: TpmInterfaceState, what: string, act: (crb: TpmCrb) => void, to: TpmInterfaceState][] = [
     ['idle', 'cmdReady', ready, 'ready'],
     ['idle', 'goIdle', goIdle, 'idle'],
     ['idle', 'start', start, 'idle'],

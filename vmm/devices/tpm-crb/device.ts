@@ -7,9 +7,7 @@
  */
 import type { Locality } from '../../../tpm/device.ts';
 import {
-  DeviceStateError,
   guestLocality,
-  RESPONSE_FAILURE,
   TPM_BASE,
   TPM_DEVICE_ID,
   TPM_LOCALITIES,
@@ -19,21 +17,23 @@ import {
   type TpmBackend,
   type TpmRegisters,
 } from '../tpm-backend.ts';
+import {
+  checkShared,
+  Execution,
+  type GuestLocality,
+  Localities,
+  requireRest,
+  type SavedLocalities,
+  stateFault,
+  type TpmInterfaceState,
+} from '../tpm-shared.ts';
 import { BUFFER_SIZE, CTRL_REQ, CTRL_STS, INTERFACE_ID_VALUE, LOC_CTRL, LOC_STATE, LOC_STS, REG } from './registers.ts';
 
-/** States of the profile's state diagram. */
-export type CrbState = 'idle' | 'ready' | 'reception' | 'execution' | 'completion';
-
-type GuestLocality = 0 | 1 | 2 | 3;
-
-const NONE = -1;
 const HEADER_SIZE = 10;
 
-interface SavedState {
+interface SavedState extends SavedLocalities {
   readonly version: 1;
-  readonly state: CrbState;
-  readonly active: number;
-  readonly seized: readonly boolean[];
+  readonly state: TpmInterfaceState;
   readonly cancel: boolean;
   readonly buffer: Uint8Array;
 }
@@ -43,44 +43,39 @@ export class TpmCrb implements TpmRegisters {
   readonly size = TPM_LOCALITIES * TPM_LOCALITY_SIZE;
 
   readonly #tpm: TpmBackend;
-  #state: CrbState = 'idle';
-  #active: GuestLocality | typeof NONE = NONE;
-  readonly #seized = [false, false, false, false];
+  readonly #execution: Execution;
+  readonly #localities = new Localities();
+  #state: TpmInterfaceState = 'idle';
   /** CTRL_CANCEL as software left it. */
   #cancel = false;
   readonly #buffer = new Uint8Array(BUFFER_SIZE);
-  /** The command that the TPM has; replies of others are stale. */
-  #ticket = 0;
-  #running: Promise<void> | undefined;
-  /** cmdReady was asked while an abandoned command still ran. */
-  #readyWanted = false;
 
   constructor(tpm: TpmBackend) {
     this.#tpm = tpm;
+    this.#execution = new Execution(tpm);
   }
 
   /** Where the state diagram stands. */
-  get state(): CrbState {
+  get state(): TpmInterfaceState {
     return this.#state;
   }
 
   /** The locality that holds the TPM, if one does. */
   get activeLocality(): Locality | undefined {
-    return this.#active === NONE ? undefined : this.#active;
+    return this.#localities.active;
   }
 
   get busy(): boolean {
-    return this.#running !== undefined;
+    return this.#execution.busy;
   }
 
-  async idle(): Promise<void> {
-    while (this.#running) await this.#running;
+  idle(): Promise<void> {
+    return this.#execution.idle();
   }
 
   reset(): void {
     this.#goIdle();
-    this.#active = NONE;
-    this.#seized.fill(false);
+    this.#localities.reset();
     this.#cancel = false;
   }
 
@@ -89,7 +84,7 @@ export class TpmCrb implements TpmRegisters {
     if (locality === undefined) return 0xff;
     const register = offset % TPM_LOCALITY_SIZE;
     if (register >= REG.DATA_BUFFER) {
-      const readable = locality === this.#active && this.#state !== 'execution';
+      const readable = locality === this.#localities.active && this.#state !== 'execution';
       return readable ? (this.#buffer[register - REG.DATA_BUFFER] ?? 0xff) : 0xff;
     }
     return (this.#read32(locality, register & ~3) >>> (8 * (register & 3))) & 0xff;
@@ -101,7 +96,7 @@ export class TpmCrb implements TpmRegisters {
     const register = offset % TPM_LOCALITY_SIZE;
     // Every field that can be written lies in the lowest byte of its register.
     if (register === REG.LOC_CTRL) this.#writeLocality(locality, value);
-    else if (locality !== this.#active) return;
+    else if (locality !== this.#localities.active) return;
     else if (register >= REG.DATA_BUFFER) this.#writeBuffer(register - REG.DATA_BUFFER, value);
     else if (register === REG.CTRL_REQ) this.#request(value);
     else if (register === REG.CTRL_CANCEL) this.#writeCancel(value);
@@ -109,14 +104,11 @@ export class TpmCrb implements TpmRegisters {
   }
 
   save(): unknown {
-    if (this.busy) {
-      throw new DeviceStateError('DEVICE_BUSY', 'The TPM executes a command; wait for idle() before saving.');
-    }
+    requireRest(this.#execution);
     const saved: SavedState = {
       version: 1,
       state: this.#state,
-      active: this.#active,
-      seized: [...this.#seized],
+      ...this.#localities.save(),
       cancel: this.#cancel,
       buffer: this.#buffer.slice(),
     };
@@ -127,8 +119,7 @@ export class TpmCrb implements TpmRegisters {
     const saved = checkSaved(state);
     this.reset();
     this.#state = saved.state;
-    this.#active = guestLocality(saved.active * TPM_LOCALITY_SIZE) ?? NONE;
-    for (let l = 0; l < this.#seized.length; l++) this.#seized[l] = saved.seized[l] === true;
+    this.#localities.load(saved);
     this.#cancel = saved.cancel;
     this.#buffer.set(saved.buffer);
   }
@@ -140,16 +131,19 @@ export class TpmCrb implements TpmRegisters {
       case REG.LOC_CTRL:
         return 0;
       case REG.LOC_STS:
-        return (locality === this.#active ? LOC_STS.GRANTED : 0) | (this.#seized[locality] ? LOC_STS.BEEN_SEIZED : 0);
+        return (
+          (locality === this.#localities.active ? LOC_STS.GRANTED : 0) |
+          (this.#localities.wasSeized(locality) ? LOC_STS.BEEN_SEIZED : 0)
+        );
       case REG.INTERFACE_ID:
         return (TPM_REVISION_ID << 24) | INTERFACE_ID_VALUE;
       case REG.INTERFACE_ID_HIGH:
         return (TPM_DEVICE_ID << 16) | TPM_VENDOR_ID;
     }
-    if (locality !== this.#active) return 0xffffffff;
+    if (locality !== this.#localities.active) return 0xffffffff;
     switch (register) {
       case REG.CTRL_REQ:
-        return this.#readyWanted ? CTRL_REQ.COMMAND_READY : 0;
+        return this.#execution.awaited ? CTRL_REQ.COMMAND_READY : 0;
       case REG.CTRL_STS:
         return this.#state === 'idle' ? CTRL_STS.IDLE : 0;
       case REG.CTRL_CANCEL:
@@ -175,7 +169,8 @@ export class TpmCrb implements TpmRegisters {
   }
 
   #locState(): number {
-    const holder = this.#active === NONE ? 0 : LOC_STATE.ASSIGNED | (this.#active << LOC_STATE.ACTIVE_SHIFT);
+    const { active } = this.#localities;
+    const holder = active === undefined ? 0 : LOC_STATE.ASSIGNED | (active << LOC_STATE.ACTIVE_SHIFT);
     return LOC_STATE.VALID | holder | (this.#tpm.established ? 0 : LOC_STATE.NOT_ESTABLISHED);
   }
 
@@ -183,23 +178,18 @@ export class TpmCrb implements TpmRegisters {
     switch (value) {
       case LOC_CTRL.REQUEST:
         // No queue here: who is not granted asks again.
-        if (this.#active === NONE) this.#activate(locality);
+        if (this.#localities.active === undefined) this.#activate(locality);
         return;
       case LOC_CTRL.RELINQUISH:
-        if (this.#active !== locality) return;
+        if (this.#localities.active !== locality) return;
         this.#goIdle();
-        this.#active = NONE;
+        this.#localities.release();
         return;
       case LOC_CTRL.SEIZE:
-        if (this.#active === NONE) this.#activate(locality);
-        else if (locality > this.#active) {
-          this.#seized[this.#active] = true;
-          this.#goIdle();
-          this.#activate(locality);
-        }
+        if (this.#localities.seize(locality, () => this.#goIdle())) this.#localities.forgetSeizure(locality);
         return;
       case LOC_CTRL.RESET_ESTABLISHMENT:
-        if (locality === this.#active) this.#tpm.resetEstablished(locality);
+        if (locality === this.#localities.active) this.#tpm.resetEstablished(locality);
         return;
       default:
         // More than one request at once has no defined meaning.
@@ -208,8 +198,8 @@ export class TpmCrb implements TpmRegisters {
   }
 
   #activate(locality: GuestLocality): void {
-    this.#active = locality;
-    this.#seized[locality] = false;
+    this.#localities.grant(locality);
+    this.#localities.forgetSeizure(locality);
   }
 
   #request(value: number): void {
@@ -218,8 +208,11 @@ export class TpmCrb implements TpmRegisters {
       if (this.#state !== 'execution') this.#goIdle();
     } else if (value === CTRL_REQ.COMMAND_READY) {
       if (this.#state === 'completion' || this.#state === 'reception') this.#clear('ready');
-      else if (this.#state === 'idle' && this.#running) this.#readyWanted = true;
-      else if (this.#state === 'idle') this.#state = 'ready';
+      else if (this.#state === 'idle') {
+        this.#execution.whenFree(() => {
+          this.#state = 'ready';
+        });
+      }
     }
   }
 
@@ -229,9 +222,8 @@ export class TpmCrb implements TpmRegisters {
   }
 
   #goIdle(): void {
-    if (this.#state === 'execution') this.#tpm.cancel();
-    this.#ticket++;
-    this.#readyWanted = false;
+    if (this.#state === 'execution') this.#execution.cancel();
+    this.#execution.abandon();
     this.#clear('idle');
   }
 
@@ -243,47 +235,26 @@ export class TpmCrb implements TpmRegisters {
 
   #writeCancel(value: number): void {
     this.#cancel = (value & 1) === 1;
-    if (this.#cancel && this.#state === 'execution') this.#tpm.cancel();
+    if (this.#cancel && this.#state === 'execution') this.#execution.cancel();
   }
 
   #start(): void {
-    const locality = this.#active;
-    if (this.#state !== 'reception' || locality === NONE) return;
-    const ticket = ++this.#ticket;
+    const locality = this.#localities.active;
+    if (this.#state !== 'reception' || locality === undefined) return;
     // The TPM refuses a size field that disagrees; here it only bounds the copy.
     const claimed = new DataView(this.#buffer.buffer).getUint32(2);
     const command = this.#buffer.slice(0, Math.min(Math.max(claimed, HEADER_SIZE), BUFFER_SIZE));
     this.#state = 'execution';
-    this.#running = this.#tpm
-      .execute(command, locality)
-      // The way to the TPM failed: to the guest, the chip did.
-      .catch(() => RESPONSE_FAILURE)
-      .then((response) => this.#finish(ticket, response));
-  }
-
-  #finish(ticket: number, response: Uint8Array): void {
-    this.#running = undefined;
-    if (ticket === this.#ticket) {
+    this.#execution.start(command, locality, BUFFER_SIZE, (response) => {
       this.#buffer.fill(0);
-      this.#buffer.set(response.length <= BUFFER_SIZE ? response : RESPONSE_FAILURE);
+      this.#buffer.set(response);
       this.#state = 'completion';
-    } else if (this.#readyWanted) {
-      this.#readyWanted = false;
-      this.#state = 'ready';
-    }
+    });
   }
 }
 
 function checkSaved(value: unknown): SavedState {
-  const saved = value as Partial<SavedState> | null; // every field is checked below
-  const fault = (what: string) => new DeviceStateError('DEVICE_STATE', `Saved TPM registers: ${what}.`);
-  if (typeof saved !== 'object' || saved === null || saved.version !== 1) throw fault('unknown version');
-  const { state, active, seized, cancel, buffer } = saved;
-  if (state !== 'idle' && state !== 'ready' && state !== 'reception' && state !== 'completion') {
-    throw fault(`impossible state ${String(state)}`);
-  }
-  if (typeof active !== 'number' || !Number.isInteger(active) || active < NONE || active > 3) throw fault('locality');
-  if (!Array.isArray(seized)) throw fault('seized localities');
-  if (!(buffer instanceof Uint8Array) || buffer.length !== BUFFER_SIZE) throw fault('buffer');
-  return { version: 1, state, active, seized, cancel: cancel === true, buffer };
+  const { cancel, buffer, ...shared } = checkShared<SavedState>(value);
+  if (!(buffer instanceof Uint8Array) || buffer.length !== BUFFER_SIZE) throw stateFault('buffer');
+  return { ...shared, version: 1, cancel: cancel === true, buffer };
 }

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeTpm } from '../fake-tpm.test-support.ts';
 import { TPM_LOCALITY_SIZE } from '../tpm-backend.ts';
-import { type FifoState, TpmTis } from './device.ts';
+import type { TpmInterfaceState } from '../tpm-shared.ts';
+import { TpmTis } from './device.ts';
 import { ACCESS, FIFO_SIZE, REG, STS, STS3 } from './registers.ts';
 
 const at = (locality: number, register: number) => locality * TPM_LOCALITY_SIZE + register;
@@ -22,7 +23,7 @@ const COMMAND = Uint8Array.of(0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0);
 const RESPONSE = Uint8Array.of(0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0);
 
 /** A model in a given state of the diagram, locality 0 active. */
-async function inState(state: FifoState): Promise<{ tis: TpmTis; tpm: FakeTpm }> {
+async function inState(state: TpmInterfaceState): Promise<{ tis: TpmTis; tpm: FakeTpm }> {
   const tpm = new FakeTpm();
   const tis = new TpmTis(tpm);
   request(tis);
@@ -39,7 +40,7 @@ async function inState(state: FifoState): Promise<{ tis: TpmTis; tpm: FakeTpm }>
 }
 
 describe('FIFO: the state transition table of the profile', () => {
-  const rows: [from: FifoState, what: string, act: (tis: TpmTis) => void, to: FifoState][] = [
+  const rows: [from: TpmInterfaceState, what: string, act: (tis: TpmTis) => void, to: TpmInterfaceState][] = [
     ['idle', 'commandReady', (t) => sts(t, STS.COMMAND_READY), 'ready'],
     ['idle', 'tpmGo', (t) => sts(t, STS.GO), 'idle'],
     ['idle', 'responseRetry', (t) => sts(t, STS.RESPONSE_RETRY), 'idle'],
@@ -75,7 +76,7 @@ describe('FIFO: the state transition table of the profile', () => {
 });
 
 describe('FIFO: STS tells the driver where it stands', () => {
-  it.each<[FifoState, number]>([
+  it.each<[TpmInterfaceState, number]>([
     ['idle', STS.VALID | STS.SELF_TEST_DONE],
     ['ready', STS.VALID | STS.SELF_TEST_DONE | STS.COMMAND_READY],
     ['reception', STS.VALID | STS.SELF_TEST_DONE],

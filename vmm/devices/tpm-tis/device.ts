@@ -8,9 +8,7 @@
  */
 import type { Locality } from '../../../tpm/device.ts';
 import {
-  DeviceStateError,
   guestLocality,
-  RESPONSE_FAILURE,
   TPM_BASE,
   TPM_DEVICE_ID,
   TPM_LOCALITIES,
@@ -20,6 +18,16 @@ import {
   type TpmBackend,
   type TpmRegisters,
 } from '../tpm-backend.ts';
+import {
+  checkShared,
+  Execution,
+  type GuestLocality,
+  Localities,
+  requireRest,
+  type SavedLocalities,
+  stateFault,
+  type TpmInterfaceState,
+} from '../tpm-shared.ts';
 import {
   ACCESS,
   FIFO_SIZE,
@@ -31,20 +39,12 @@ import {
   XDATA_FIFO_END,
 } from './registers.ts';
 
-/** States of the profile's state diagram. */
-export type FifoState = 'idle' | 'ready' | 'reception' | 'execution' | 'completion';
-
-type GuestLocality = 0 | 1 | 2 | 3;
-
-const NONE = -1;
 const HEADER_SIZE = 10;
 
-interface SavedState {
+interface SavedState extends SavedLocalities {
   readonly version: 1;
-  readonly state: FifoState;
-  readonly active: number;
+  readonly state: TpmInterfaceState;
   readonly pending: readonly boolean[];
-  readonly seized: readonly boolean[];
   readonly data: Uint8Array;
   readonly position: number;
 }
@@ -54,50 +54,44 @@ export class TpmTis implements TpmRegisters {
   readonly size = TPM_LOCALITIES * TPM_LOCALITY_SIZE;
 
   readonly #tpm: TpmBackend;
-  #state: FifoState = 'idle';
-  #active: GuestLocality | typeof NONE = NONE;
+  readonly #execution: Execution;
+  readonly #localities = new Localities();
   readonly #pending = [false, false, false, false];
-  readonly #seized = [false, false, false, false];
+  #state: TpmInterfaceState = 'idle';
   /** The command while it is received, then the response. */
   readonly #fifo = new Uint8Array(FIFO_SIZE);
   /** Bytes of the FIFO that hold something. */
   #length = 0;
   /** Bytes of a response already read. */
   #position = 0;
-  /** The command that the TPM has; replies of others are stale. */
-  #ticket = 0;
-  #running: Promise<void> | undefined;
-  /** commandReady was written while an aborted command still ran. */
-  #readyWanted = false;
 
   constructor(tpm: TpmBackend) {
     this.#tpm = tpm;
+    this.#execution = new Execution(tpm);
   }
 
   /** Where the state diagram stands. */
-  get state(): FifoState {
+  get state(): TpmInterfaceState {
     return this.#state;
   }
 
   /** The locality that holds the TPM, if one does. */
   get activeLocality(): Locality | undefined {
-    return this.#active === NONE ? undefined : this.#active;
+    return this.#localities.active;
   }
 
   get busy(): boolean {
-    return this.#running !== undefined;
+    return this.#execution.busy;
   }
 
-  async idle(): Promise<void> {
-    while (this.#running) await this.#running;
+  idle(): Promise<void> {
+    return this.#execution.idle();
   }
 
   reset(): void {
     this.#abort();
-    this.#active = NONE;
-    this.#readyWanted = false;
+    this.#localities.reset();
     this.#pending.fill(false);
-    this.#seized.fill(false);
   }
 
   read8(offset: number): number {
@@ -121,9 +115,9 @@ export class TpmTis implements TpmRegisters {
       case REG.INT_VECTOR:
         return byte === 0 ? 0 : 0xff;
       case REG.STS:
-        return locality === this.#active ? byteOf(this.#status(), byte) : 0xff;
+        return locality === this.#localities.active ? byteOf(this.#status(), byte) : 0xff;
       default:
-        return isFifo(register) && locality === this.#active ? this.#readFifo() : 0xff;
+        return isFifo(register) && locality === this.#localities.active ? this.#readFifo() : 0xff;
     }
   }
 
@@ -132,22 +126,19 @@ export class TpmTis implements TpmRegisters {
     if (locality === undefined) return;
     const register = offset % TPM_LOCALITY_SIZE;
     if (register === REG.ACCESS) this.#writeAccess(locality, value);
-    else if (locality !== this.#active) return;
+    else if (locality !== this.#localities.active) return;
     else if (register === REG.STS) this.#writeStatus(value);
     else if (register === REG.STS + 3) this.#writeControl(locality, value);
     else if (isFifo(register)) this.#writeFifo(value);
   }
 
   save(): unknown {
-    if (this.busy) {
-      throw new DeviceStateError('DEVICE_BUSY', 'The TPM executes a command; wait for idle() before saving.');
-    }
+    requireRest(this.#execution);
     const saved: SavedState = {
       version: 1,
       state: this.#state,
-      active: this.#active,
+      ...this.#localities.save(),
       pending: [...this.#pending],
-      seized: [...this.#seized],
       data: this.#fifo.slice(0, this.#length),
       position: this.#position,
     };
@@ -158,11 +149,8 @@ export class TpmTis implements TpmRegisters {
     const saved = checkSaved(state);
     this.reset();
     this.#state = saved.state;
-    this.#active = guestLocality(saved.active * TPM_LOCALITY_SIZE) ?? NONE;
-    for (let l = 0; l < this.#pending.length; l++) {
-      this.#pending[l] = saved.pending[l] === true;
-      this.#seized[l] = saved.seized[l] === true;
-    }
+    this.#localities.load(saved);
+    for (let l = 0; l < this.#pending.length; l++) this.#pending[l] = saved.pending[l] === true;
     this.#fifo.set(saved.data);
     this.#length = saved.data.length;
     this.#position = saved.position;
@@ -173,8 +161,8 @@ export class TpmTis implements TpmRegisters {
   #readAccess(locality: GuestLocality): number {
     let value = ACCESS.VALID;
     if (!this.#tpm.established) value |= ACCESS.NOT_ESTABLISHED;
-    if (this.#active === locality) value |= ACCESS.ACTIVE_LOCALITY;
-    if (this.#seized[locality]) value |= ACCESS.BEEN_SEIZED;
+    if (this.#localities.active === locality) value |= ACCESS.ACTIVE_LOCALITY;
+    if (this.#localities.wasSeized(locality)) value |= ACCESS.BEEN_SEIZED;
     if (this.#pending[locality]) value |= ACCESS.REQUEST_USE;
     if (this.#pending.some((wants, other) => wants && other !== locality)) value |= ACCESS.PENDING_REQUEST;
     return value;
@@ -183,23 +171,18 @@ export class TpmTis implements TpmRegisters {
   #writeAccess(locality: GuestLocality, value: number): void {
     switch (value) {
       case ACCESS.REQUEST_USE:
-        if (this.#active === NONE) this.#activate(locality);
-        else if (this.#active !== locality) this.#pending[locality] = true;
+        if (this.#localities.active === undefined) this.#activate(locality);
+        else if (this.#localities.active !== locality) this.#pending[locality] = true;
         return;
       case ACCESS.ACTIVE_LOCALITY:
-        if (this.#active === locality) this.#relinquish();
+        if (this.#localities.active === locality) this.#relinquish();
         else this.#pending[locality] = false;
         return;
       case ACCESS.SEIZE:
-        if (this.#active === NONE) this.#activate(locality);
-        else if (locality > this.#active) {
-          this.#seized[this.#active] = true;
-          this.#abort();
-          this.#activate(locality);
-        }
+        if (this.#localities.seize(locality, () => this.#abort())) this.#pending[locality] = false;
         return;
       case ACCESS.BEEN_SEIZED:
-        this.#seized[locality] = false;
+        this.#localities.forgetSeizure(locality);
         return;
       default:
         // Undefined bits, or more than one field set: the profile lets the TPM ignore the whole write.
@@ -208,14 +191,14 @@ export class TpmTis implements TpmRegisters {
   }
 
   #activate(locality: GuestLocality): void {
-    this.#active = locality;
+    this.#localities.grant(locality);
     this.#pending[locality] = false;
   }
 
   /** The highest locality that waits is next. */
   #relinquish(): void {
     this.#abort();
-    this.#active = NONE;
+    this.#localities.release();
     const next = this.#pending.lastIndexOf(true);
     if (next === 0 || next === 1 || next === 2 || next === 3) this.#activate(next);
   }
@@ -269,7 +252,7 @@ export class TpmTis implements TpmRegisters {
   }
 
   #writeControl(locality: GuestLocality, value: number): void {
-    if (value & STS3.COMMAND_CANCEL && this.#state === 'execution') this.#tpm.cancel();
+    if (value & STS3.COMMAND_CANCEL && this.#state === 'execution') this.#execution.cancel();
     if (value & STS3.RESET_ESTABLISHMENT) this.#tpm.resetEstablished(locality);
   }
 
@@ -281,17 +264,17 @@ export class TpmTis implements TpmRegisters {
   #commandReady(): void {
     if (this.#state === 'ready') return;
     if (this.#state !== 'idle') this.#abort();
-    if (this.#running) this.#readyWanted = true;
-    else this.#state = 'ready';
+    this.#execution.whenFree(() => {
+      this.#state = 'ready';
+    });
   }
 
   #abort(): void {
-    if (this.#state === 'execution') this.#tpm.cancel();
-    this.#ticket++;
+    if (this.#state === 'execution') this.#execution.cancel();
+    this.#execution.abandon();
     this.#state = 'idle';
     this.#length = 0;
     this.#position = 0;
-    this.#readyWanted = false;
     this.#fifo.fill(0);
   }
 
@@ -309,30 +292,16 @@ export class TpmTis implements TpmRegisters {
   }
 
   #execute(): void {
-    const locality = this.#active;
-    if (locality === NONE) return;
-    const ticket = ++this.#ticket;
+    const locality = this.#localities.active;
+    if (locality === undefined) return;
     const command = this.#fifo.slice(0, this.#length);
     this.#state = 'execution';
-    this.#running = this.#tpm
-      .execute(command, locality)
-      // The way to the TPM failed: to the guest, the chip did.
-      .catch(() => RESPONSE_FAILURE)
-      .then((response) => this.#finish(ticket, response));
-  }
-
-  #finish(ticket: number, response: Uint8Array): void {
-    this.#running = undefined;
-    if (ticket === this.#ticket) {
-      const bytes = response.length <= FIFO_SIZE ? response : RESPONSE_FAILURE;
-      this.#fifo.set(bytes);
-      this.#length = bytes.length;
+    this.#execution.start(command, locality, FIFO_SIZE, (response) => {
+      this.#fifo.set(response);
+      this.#length = response.length;
       this.#position = 0;
       this.#state = 'completion';
-    } else if (this.#readyWanted) {
-      this.#readyWanted = false;
-      this.#state = 'ready';
-    }
+    });
   }
 }
 
@@ -345,18 +314,11 @@ function isFifo(register: number): boolean {
 }
 
 function checkSaved(value: unknown): SavedState {
-  const saved = value as Partial<SavedState> | null; // every field is checked below
-  const fault = (what: string) => new DeviceStateError('DEVICE_STATE', `Saved TPM registers: ${what}.`);
-  if (typeof saved !== 'object' || saved === null || saved.version !== 1) throw fault('unknown version');
-  const { state, active, pending, seized, data, position } = saved;
-  if (state !== 'idle' && state !== 'ready' && state !== 'reception' && state !== 'completion') {
-    throw fault(`impossible state ${String(state)}`);
-  }
-  if (typeof active !== 'number' || !Number.isInteger(active) || active < NONE || active > 3) throw fault('locality');
-  if (!Array.isArray(pending) || !Array.isArray(seized)) throw fault('requests of localities');
-  if (!(data instanceof Uint8Array) || data.length > FIFO_SIZE) throw fault('FIFO');
+  const { pending, data, position, ...shared } = checkShared<SavedState>(value);
+  if (!Array.isArray(pending)) throw stateFault('requests of localities');
+  if (!(data instanceof Uint8Array) || data.length > FIFO_SIZE) throw stateFault('FIFO');
   if (typeof position !== 'number' || !Number.isInteger(position) || position < 0 || position > data.length) {
-    throw fault('FIFO position');
+    throw stateFault('FIFO position');
   }
-  return { version: 1, state, active, pending, seized, data, position };
+  return { ...shared, version: 1, pending, data, position };
 }
