@@ -1,7 +1,7 @@
 /** Verification by OpenSSL, where there is a Node. */
 import type { KeyObject } from 'node:crypto';
 import { concatBytes, fromBase64Url, fromHex, sameBytes } from '../bytes.ts';
-import { DIGEST_INFO, ecdsaOverDigest } from './digest-signatures.ts';
+import { DIGEST_INFO, DigestKey } from './digest-signatures.ts';
 import type { Curve, PublicJwk, PublicKey, SignatureScheme, Verification } from './port.ts';
 
 type NodeCrypto = typeof import('node:crypto');
@@ -32,7 +32,7 @@ function over(crypto: NodeCrypto): Verification {
     },
     verifyDigest(scheme, digest, signature, key) {
       requireKind(scheme, key);
-      if (scheme.type === 'ecdsa') return ecdsaOverDigest(digest, signature, pointOf(keyObject(key)));
+      if (scheme.type === 'ecdsa') return digestKey(keyObject(key)).verify(digest, signature);
       const expected = concatBytes(fromHex(DIGEST_INFO[scheme.hash]), digest);
       const padding = crypto.constants.RSA_PKCS1_PADDING;
       try {
@@ -68,7 +68,14 @@ function requireKind({ type }: SignatureScheme, key: PublicKey): void {
     throw new Error(`a ${type} signature under a key of type ${key.asymmetricKeyType}`);
 }
 
-function pointOf(key: KeyObject) {
+const digestKeys = new WeakMap<KeyObject, DigestKey>();
+
+/** The same key, as it verifies digests. */
+function digestKey(key: KeyObject): DigestKey {
+  const known = digestKeys.get(key);
+  if (known !== undefined) return known;
   const { crv, x = '', y = '' } = key.export({ format: 'jwk' });
-  return { curve: crv as Curve, x: fromBase64Url(x), y: fromBase64Url(y) }; // requireKind saw an EC key
+  const made = new DigestKey({ curve: crv as Curve, x: fromBase64Url(x), y: fromBase64Url(y) }); // it is an EC key
+  digestKeys.set(key, made);
+  return made;
 }

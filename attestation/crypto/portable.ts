@@ -3,7 +3,7 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import * as asn1js from 'asn1js';
 import { concatBytes, fromBase64Url, fromHex, sameBytes, toBase64Url, toHex } from '../bytes.ts';
 import { type HashAlgorithm, hashByName } from '../hash.ts';
-import { type CurvePoint, DIGEST_INFO, ecdsaOverDigest, NOBLE } from './digest-signatures.ts';
+import { type CurvePoint, DIGEST_INFO, DigestKey } from './digest-signatures.ts';
 import {
   CURVE_NAMES,
   CURVE_SIZES,
@@ -22,13 +22,17 @@ interface RsaNumbers {
   readonly size: number;
 }
 
+interface PointKey extends CurvePoint {
+  readonly digests: DigestKey;
+}
+
 /** A key of this provider: what node:crypto would tell of it, and its numbers. */
 class PortableKey implements PublicKey {
   readonly asymmetricKeyType: 'ec' | 'rsa' | 'ed25519';
   readonly asymmetricKeyDetails: { readonly namedCurve?: string };
-  readonly numbers: CurvePoint | RsaNumbers | Uint8Array;
+  readonly numbers: PointKey | RsaNumbers | Uint8Array;
 
-  constructor(type: 'ec' | 'rsa' | 'ed25519', numbers: CurvePoint | RsaNumbers | Uint8Array) {
+  constructor(type: 'ec' | 'rsa' | 'ed25519', numbers: PointKey | RsaNumbers | Uint8Array) {
     this.asymmetricKeyType = type;
     this.asymmetricKeyDetails = 'curve' in numbers ? { namedCurve: CURVE_NAMES[numbers.curve] } : {};
     this.numbers = numbers;
@@ -56,7 +60,7 @@ export const portableVerification: Verification = {
 };
 
 function verifyDigest(scheme: DigestScheme, digest: Uint8Array, signature: Uint8Array, key: PublicKey): boolean {
-  if (scheme.type === 'ecdsa') return ecdsaOverDigest(digest, signature, numbersOf(key, 'ec') as CurvePoint);
+  if (scheme.type === 'ecdsa') return (numbersOf(key, 'ec') as PointKey).digests.verify(digest, signature);
   const numbers = numbersOf(key, 'rsa') as RsaNumbers;
   const block = openRsa(numbers, signature);
   const info = concatBytes(fromHex(DIGEST_INFO[scheme.hash]), digest);
@@ -137,8 +141,7 @@ function importSpki(der: Uint8Array): PublicKey {
 function pointKey(curve: Curve, x: Uint8Array, y: Uint8Array): PublicKey {
   if (x.length !== CURVE_SIZES[curve] || y.length !== CURVE_SIZES[curve])
     throw new Error('coordinates of another size');
-  NOBLE[curve].Point.fromBytes(concatBytes(Uint8Array.of(4), x, y)).assertValidity();
-  return new PortableKey('ec', { curve, x, y });
+  return new PortableKey('ec', { curve, x, y, digests: new DigestKey({ curve, x, y }) });
 }
 
 function ed25519Key(key: Uint8Array): PublicKey {

@@ -65,7 +65,11 @@ export function checkIma(
     'the list does not lead to PCR 10',
   );
   if (increment?.whole !== false) checkBootAggregate(evidence, increment, checks);
-  const facts = checks.value('ima-entries', () => imaFacts(required(increment).entries, rules.signers));
+  const facts = checks.value('ima-entries', () => {
+    // Signatures cost: nobody has thousands verified whose quote is not good.
+    if (checks.status === 'contraindicated') throw new Error('the evidence that they are in was refused');
+    return imaFacts(required(increment).entries, rules.signers);
+  });
   if (rules.keyrings.size > 0) {
     checks.holds(
       'ima-keyrings',
