@@ -3,7 +3,7 @@
  * (draft-ietf-rats-ar4si), checked for what they claim of themselves. They travel as JWT (`jwt.ts`) or CWT (`cwt.ts`).
  */
 import { type Static, Type } from 'typebox';
-import { Check, Errors } from 'typebox/value';
+import { Compile } from 'typebox/compile';
 
 /** Claims of the vector, in the order of their CBOR labels. */
 export const TRUST_CLAIMS = [
@@ -47,6 +47,7 @@ export const EarClaims = Type.Object({
   submods: Type.Record(Type.String(), EarSubmodule, { minProperties: 1 }),
 });
 export type EarClaims = Static<typeof EarClaims>;
+const isEarClaims = Compile(EarClaims);
 export type EarSubmodule = Static<typeof EarSubmodule>;
 
 export type EarErrorCode = 'ear-claims' | 'ear-status' | 'ear-signature' | 'ear-time';
@@ -63,8 +64,8 @@ export class EarError extends Error {
 
 /** Read claims. Throws EarError `ear-claims`, or `ear-status` for a status better than its own vector. */
 export function parseEarClaims(value: unknown): EarClaims {
-  if (!Check(EarClaims, value)) {
-    const [first] = Errors(EarClaims, value);
+  if (!isEarClaims.Check(value)) {
+    const [first] = isEarClaims.Errors(value);
     throw new EarError('ear-claims', `${first?.instancePath || 'claims'}: ${first?.message ?? 'malformed'}`);
   }
   for (const [name, submodule] of Object.entries(value.submods)) {

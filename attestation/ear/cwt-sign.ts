@@ -1,11 +1,12 @@
 /** Signing of attestation results in CWT. */
 import type { KeyObject } from 'node:crypto';
-import { type CborValue, decodeCbor, encodeCbor, Tag } from '../cbor.ts';
+import { concatBytes } from '../bytes.ts';
+import type { CborValue } from '../cbor.ts';
 import { HEADER } from '../cose/object.ts';
 import { signSign1 } from '../cose/sign.ts';
 import { encodeEarCbor } from './cbor.ts';
 import { parseEarClaims } from './claims.ts';
-import { EAR_CWT_MEDIA_TYPE, HEADER_TYPE, TAG_CWT } from './cwt.ts';
+import { CWT_PREFIX, EAR_CWT_MEDIA_TYPE, HEADER_TYPE } from './cwt.ts';
 
 /**
  * The claims set of a JWT as a signed CWT: tag 61 over a COSE_Sign1 with `typ` and the key's identifier protected.
@@ -16,8 +17,7 @@ export function signEarCwt(claims: unknown, key: KeyObject, keyId: string): Uint
     [HEADER.keyId, new TextEncoder().encode(keyId)],
     [HEADER_TYPE, EAR_CWT_MEDIA_TYPE],
   ]);
-  const object = signSign1(encodeEarCbor(parseEarClaims(claims)), key, headers);
-  return encodeCbor(new Tag(decodeCbor(object) as CborValue, TAG_CWT));
+  return concatBytes(CWT_PREFIX, signSign1(encodeEarCbor(parseEarClaims(claims)), key, headers));
 }
 
 /** Which form of a result an `Accept` header asks for; JWT where it does not say. RFC 9110, section 12.5.1. */

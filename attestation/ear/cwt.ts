@@ -1,7 +1,5 @@
 /** Attestation results in CWT (RFC 8392): a COSE_Sign1, tagged as CWT or not, over claims in CBOR. */
-import { Tag } from 'cbor-x';
-import { type CborValue, encodeCbor } from '../cbor.ts';
-import { readCbor } from '../corim/read-cbor.ts';
+import { sameBytes } from '../bytes.ts';
 import { CoseError, HEADER } from '../cose/object.ts';
 import { type ForeignSign1, readForeignSign1, verifyForeignSign1 } from '../cose/sign1.ts';
 import type { PublicKey } from '../crypto/port.ts';
@@ -10,7 +8,8 @@ import { checkEarDates, type EarClaims, EarError } from './claims.ts';
 
 /** RFC 9711, section 9.2. */
 export const EAR_CWT_MEDIA_TYPE = 'application/eat+cwt';
-export const TAG_CWT = 61;
+/** Tag 61 in preferred serialization. RFC 8392, section 6. */
+export const CWT_PREFIX = Uint8Array.of(0xd8, 61);
 /** `typ` of RFC 9596. */
 export const HEADER_TYPE = 16;
 
@@ -43,8 +42,6 @@ function opened(bytes: Uint8Array): ForeignSign1 {
   }
 }
 
-/** The COSE object inside tag 61. */
-function withoutTag(bytes: Uint8Array): Uint8Array {
-  const item = readCbor(bytes);
-  return item instanceof Tag && item.tag === TAG_CWT ? encodeCbor(item.value as CborValue) : bytes;
-}
+/** The COSE object behind tag 61, if there is one. */
+const withoutTag = (bytes: Uint8Array): Uint8Array =>
+  sameBytes(bytes.subarray(0, CWT_PREFIX.length), CWT_PREFIX) ? bytes.subarray(CWT_PREFIX.length) : bytes;
