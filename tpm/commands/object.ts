@@ -37,6 +37,7 @@ import type { Context } from './context.ts';
 import { TPMI_DH_OBJECT, TPMI_DH_PARENT, TPMI_RH_HIERARCHY } from './handles.ts';
 import {
   checkBinding,
+  checkSensitive,
   checkSensitiveCreate,
   checkUnique,
   createMaterial,
@@ -140,7 +141,7 @@ export const Load = command(
       checkPublic(tpm.profile, inPublic, parentHandle);
       checkUnique(tpm, inPublic);
     });
-    about('inPrivate', () => checkBinding(tpm, inPublic, sensitive));
+    about('inPrivate', () => checkSensitive(tpm, inPublic, sensitive));
     const object = makeObject(handle, inPublic, sensitive, parentHandle, (own) =>
       qualifiedName(tpm, inPublic.nameAlg, parentHandle, own),
     );

@@ -1,16 +1,25 @@
 /** Octets and integers. */
 
 export function toBigInt(bytes: Uint8Array): bigint {
-  let hex = '0x0';
-  for (const byte of bytes) hex += (byte < 16 ? '0' : '') + byte.toString(16);
-  return BigInt(hex);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let value = 0n;
+  let at = 0;
+  for (; at < (bytes.length & 7); at++) value = (value << 8n) | BigInt(bytes[at]!);
+  for (; at < bytes.length; at += 8) value = (value << 64n) | view.getBigUint64(at);
+  return value;
 }
 
 /** Big-endian octets, padded to `size`. The value must fit. */
 export function fromBigInt(value: bigint, size: number): Uint8Array {
-  const hex = value.toString(16).padStart(size * 2, '0');
   const bytes = new Uint8Array(size);
-  for (let i = 0; i < size; i++) bytes[i] = Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16);
+  const view = new DataView(bytes.buffer);
+  let rest = value;
+  let at = size;
+  for (; at >= 8; rest >>= 64n) {
+    at -= 8;
+    view.setBigUint64(at, rest); // takes the low 64 bits
+  }
+  for (; at > 0; rest >>= 8n) bytes[--at] = Number(rest & 0xffn);
   return bytes;
 }
 
