@@ -15,7 +15,7 @@ import { applyVolatile, checkVolatile, encodePermanent, encodeVolatile, permanen
 import { PROFILES, type Profile } from './state/profile.ts';
 import { encodeSaved } from './state/saved.ts';
 import { TpmState } from './state/state.ts';
-import { MemoryStore, type RecordStore } from './state/store.ts';
+import { MemoryStore, type RecordChange, type RecordStore } from './state/store.ts';
 import { TPM_RC, TPM_RH } from './structures/constants.ts';
 
 /** What a TPM is given. All of it has a default. */
@@ -107,7 +107,7 @@ export class Tpm implements TpmDevice {
     for (const handle of [TPM_RH.OWNER, TPM_RH.ENDORSEMENT, TPM_RH.PLATFORM] as const)
       newSecrets(state.hierarchies[handle], (size) => random.bytes(size));
     for (const record of FIXED_RECORDS) this.#dirty.add(record);
-    await this.#commit();
+    await this.#commit(false);
   }
 
   powerOn(): void {
@@ -158,7 +158,15 @@ export class Tpm implements TpmDevice {
   }
 
   execute(command: Uint8Array, locality: Locality = 0): Promise<Uint8Array> {
-    if (!this.#powered || this.#failed) return Promise.resolve(errorResponse(TPM_RC.FAILURE));
+    return Promise.resolve(this.answer(command, locality, false));
+  }
+
+  /**
+   * As `execute`, but a response that waits for nothing is returned as it is. `alone`: nobody else needs this thread, so
+   * what must be durable is waited for in place where the store can.
+   */
+  answer(command: Uint8Array, locality: Locality, alone: boolean): Uint8Array | Promise<Uint8Array> {
+    if (!this.#powered || this.#failed) return errorResponse(TPM_RC.FAILURE);
     const context = this.#context;
     context.locality = locality;
     let response: Uint8Array;
@@ -171,14 +179,19 @@ export class Tpm implements TpmDevice {
     }
     if (context.started && context.clock.clock - context.clock.durable >= BigInt(CLOCK_UPDATE_INTERVAL))
       this.#dirty.add('clock');
-    if (this.#dirty.size > 0) return this.#durably(response);
+    if (this.#dirty.size > 0) return this.#durably(response, alone);
     // What a command says about NV must not be taken back by a crash: it waits for changes under way.
     if (this.#pending !== undefined && touchesNv(command)) return this.#after(this.#pending, response);
-    return Promise.resolve(response);
+    return response;
   }
 
-  #durably(response: Uint8Array): Promise<Uint8Array> {
-    return this.#after(this.#commit(), response);
+  #durably(response: Uint8Array, alone: boolean): Uint8Array | Promise<Uint8Array> {
+    try {
+      const commit = this.#commit(alone);
+      return commit === undefined ? response : this.#after(commit, response);
+    } catch (fault) {
+      return this.#fail(fault);
+    }
   }
 
   async #after(commit: Promise<void>, response: Uint8Array): Promise<Uint8Array> {
@@ -186,14 +199,19 @@ export class Tpm implements TpmDevice {
       await commit;
       return response;
     } catch (fault) {
-      // What is in memory is ahead of what is on disk: no more answers until the power is cycled.
-      this.#failed = true;
-      this.#options.onFault(fault);
-      return errorResponse(TPM_RC.FAILURE);
+      return this.#fail(fault);
     }
   }
 
-  #commit(): Promise<void> {
+  /** What is in memory is ahead of what is on disk: no more answers until the power is cycled. */
+  #fail(fault: unknown): Uint8Array {
+    this.#failed = true;
+    this.#options.onFault(fault);
+    return errorResponse(TPM_RC.FAILURE);
+  }
+
+  /** The records that the command changed, as they are now. */
+  #takeDirty(): RecordChange[] {
     const { state, clock, startupLocality } = this.#context;
     const now = this.#powered ? clock.clock : 0n;
     const batch = [...this.#dirty].map((key) => ({
@@ -202,7 +220,15 @@ export class Tpm implements TpmDevice {
     }));
     if (this.#dirty.has('clock')) clock.durable = now;
     this.#dirty.clear();
-    const commit = this.#store.commit(batch);
+    return batch;
+  }
+
+  /** Make what changed durable; undefined: it is. */
+  #commit(inPlace: boolean): Promise<void> | undefined {
+    const store = this.#store;
+    const batch = this.#takeDirty();
+    const commit = inPlace && store.commitInPlace ? store.commitInPlace(batch) : store.commit(batch);
+    if (commit === undefined) return undefined;
     this.#pending = commit;
     const settle = (): void => {
       if (this.#pending === commit) this.#pending = undefined;

@@ -73,6 +73,7 @@ export async function serve(flags: ServeFlags, ready: (listening: Listening) => 
     const list = wanted(flags);
     const server = await serveTpm(home.board, {
       listen: list,
+      dedicated: true,
       onShutdown: () => end('shutdown'),
       ...(flags.terminate ? { onIdle: () => end('last connection closed') } : {}),
       log: (message) => process.stderr.write(`nexus tpm: ${message}\n`),

@@ -45,6 +45,7 @@ async function twoFrames() {
       if (data.length < 1000) ends.push(position + data.length);
     },
     sync: DISK.sync,
+    syncInPlace: DISK.syncInPlace,
   };
   const store = await FileStore.open({ directory, medium });
   await store.commit([put('a', '1'.repeat(20))]);
@@ -58,6 +59,7 @@ const DISK: Medium = {
     writeSync(fd, data, 0, data.length, position);
   },
   sync: async (fd) => fdatasyncSync(fd),
+  syncInPlace: fdatasyncSync,
 };
 
 describe('a store on disk', () => {
@@ -71,12 +73,12 @@ describe('a store on disk', () => {
         const directory = fresh();
         const model = new MemoryStore();
         let store = await FileStore.open({ directory, durability: 'process' });
-        for (const one of steps) {
+        for (const [i, one] of steps.entries()) {
           if (one === 'restart') {
             await store.close();
             store = await FileStore.open({ directory, durability: 'process' });
           } else {
-            await Promise.all([store.commit(one), model.commit(one)]);
+            await Promise.all([i % 2 ? store.commit(one) : store.commitInPlace(one), model.commit(one)]);
           }
           expect([...store.keys('')].sort()).toEqual([...model.keys('')].sort());
           for (const name of model.keys('nv/')) expect(store.get(name)).toEqual(model.get(name));
@@ -110,7 +112,7 @@ describe('a store on disk', () => {
 
   it('shares one sync among commits that arrive while another runs', async () => {
     let syncs = 0;
-    const medium: Medium = { write: DISK.write, sync: (fd) => DISK.sync(fd).finally(() => syncs++) };
+    const medium: Medium = { ...DISK, sync: (fd) => DISK.sync(fd).finally(() => syncs++) };
     const store = await FileStore.open({ directory: fresh(), medium });
     const before = syncs;
     await Promise.all(Array.from({ length: 100 }, (_, i) => store.commit([put(`k${i}`, 'v')])));
@@ -122,7 +124,7 @@ describe('a store on disk', () => {
     const directory = fresh();
     let broken = false;
     const sync = (fd: number) => (broken ? Promise.reject(new Error('EIO')) : DISK.sync(fd));
-    const store = await FileStore.open({ directory, medium: { write: DISK.write, sync } });
+    const store = await FileStore.open({ directory, medium: { ...DISK, sync } });
     await store.commit([put('a', 'acknowledged')]);
     broken = true;
     const outcomes = await Promise.allSettled([store.commit([put('b', '1')]), store.commit([put('c', '1')])]);
@@ -132,6 +134,32 @@ describe('a store on disk', () => {
     const again = await FileStore.open({ directory });
     expect(text(again.get('a'))).toBe('acknowledged');
     await again.close();
+  });
+
+  it('in place: durable on return, behind what is being written, and a failure is final', async () => {
+    const directory = fresh();
+    const done: string[] = [];
+    let broken = false;
+    const medium: Medium = {
+      ...DISK,
+      syncInPlace(fd) {
+        if (broken) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+        DISK.syncInPlace(fd);
+        done.push('in place');
+      },
+    };
+    const store = await FileStore.open({ directory, medium });
+    expect(store.commitInPlace([put('a', '1')])).toBeUndefined();
+    expect(done).toEqual(['in place']);
+    const before = store.commit([put('a', '2')]).then(() => done.push('before'));
+    const behind = store.commitInPlace([put('a', '3')])?.then(() => done.push('behind'));
+    await Promise.all([before, behind]);
+    expect(done).toEqual(['in place', 'before', 'behind']);
+    broken = true;
+    expect(() => store.commitInPlace([put('a', '4')])).toThrow(/ENOSPC/);
+    expect(() => store.commitInPlace([put('a', '5')])).toThrow(/ENOSPC/);
+    await expect(store.commit([put('a', '6')])).rejects.toMatchObject({ code: 'IO' });
+    await store.close();
   });
 
   it('exports everything under another key, and imports it whole', async () => {

@@ -2,7 +2,7 @@
  * The durable store: one encrypted file of a snapshot and the journal after it (`store-container.ts`). A commit is in
  * memory at once and acknowledged when it is on the medium. Commits that arrive while a sync runs share the next one.
  */
-import { closeSync, constants, fdatasync, fsyncSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, fdatasync, fdatasyncSync, fsyncSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RecordChange, RecordStore } from './store.ts';
 import { Container, encodeBatch, HEADER_SIZE, type MasterKey, newMasterKey, replay } from './store-container.ts';
@@ -14,10 +14,12 @@ import { type DirectoryLock, lockDirectory } from './store-lock.ts';
 /** What an acknowledged change survives: loss of power (fdatasync), or the end of this process only. */
 export type Durability = 'power' | 'process';
 
-/** The two calls a medium can fail in; tests replace them. */
+/** The calls a medium can fail in; tests replace them. */
 export interface Medium {
   write(fd: number, bytes: Uint8Array, position: number): void;
   sync(fd: number): Promise<void>;
+  /** `sync`, waited for by the thread. */
+  syncInPlace(fd: number): void;
 }
 
 export interface FileStoreOptions {
@@ -130,6 +132,20 @@ export class FileStore implements RecordStore {
     });
   }
 
+  commitInPlace(batch: readonly RecordChange[]): Promise<void> | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#writing !== undefined || this.#foldDue) return this.commit(batch);
+    const bytes = encodeBatch(batch);
+    this.#apply(batch);
+    try {
+      this.#append(bytes);
+      if (this.#durability === 'power') this.#medium.syncInPlace(this.#fd);
+      return undefined;
+    } catch (cause) {
+      throw this.#fail(this.#mediumFailed(cause));
+    }
+  }
+
   /** Everything, encrypted under a key of the caller's choice: a backup, or the way to another machine. */
   export(source: KeySource): Uint8Array {
     const keys = newMasterKey(source, 'export');
@@ -174,27 +190,39 @@ export class FileStore implements RecordStore {
         for (const { resolve } of group) resolve();
       } catch (cause) {
         this.#waiting = [...group, ...this.#waiting];
-        this.#fail(new StoreError('IO', this.#path, `the medium failed (${errnoOf(cause) ?? cause})`, cause));
+        this.#fail(this.#mediumFailed(cause));
       }
     }
     this.#writing = undefined;
   }
 
-  #fail(error: StoreError): void {
+  #mediumFailed(cause: unknown): StoreError {
+    return new StoreError('IO', this.#path, `the medium failed (${errnoOf(cause) ?? cause})`, cause);
+  }
+
+  #fail(error: StoreError): StoreError {
     this.#failure ??= error;
     for (const { reject } of this.#waiting.splice(0)) reject(error);
+    return error;
+  }
+
+  get #foldDue(): boolean {
+    return this.#position > FOLD_AT && this.#position > 2 * this.#snapshotSize;
   }
 
   async #write(group: readonly Waiting[]): Promise<void> {
-    if (this.#position > FOLD_AT && this.#position > 2 * this.#snapshotSize) return this.#fold();
+    if (this.#foldDue) return this.#fold();
     const [first] = group;
-    const plain = group.length === 1 && first ? first.bytes : Buffer.concat(group.map(({ bytes }) => bytes));
+    this.#append(group.length === 1 && first ? first.bytes : Buffer.concat(group.map(({ bytes }) => bytes)));
+    if (this.#durability === 'power') await this.#medium.sync(this.#fd);
+  }
+
+  #append(plain: Uint8Array): void {
     const frame = this.#container.seal(this.#sequence, plain);
     this.#makeRoom(this.#position + frame.length);
     this.#medium.write(this.#fd, frame, this.#position);
     this.#position += frame.length;
     this.#sequence++;
-    if (this.#durability === 'power') await this.#medium.sync(this.#fd);
   }
 
   /** Zeros ahead of the journal: a sync of octets inside the file need not wait for a change of its size. */
@@ -237,6 +265,7 @@ const DISK: Medium = {
     for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
   },
   sync: (fd) => new Promise((resolve, reject) => fdatasync(fd, (error) => (error ? reject(error) : resolve()))),
+  syncInPlace: fdatasyncSync,
 };
 
 function* entries(records: ReadonlyMap<string, Uint8Array>): Generator<RecordChange> {

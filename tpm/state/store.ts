@@ -14,6 +14,11 @@ export interface RecordStore {
    * loss. Calls may overlap; order is kept. Rejects when the medium fails, and from then on for ever.
    */
   commit(batch: readonly RecordChange[]): Promise<void>;
+  /**
+   * As `commit`, but the thread waits for the medium, which is quicker than being told of it: undefined when the changes
+   * have survived; throws where `commit` rejects. A promise when they must wait for more than that.
+   */
+  commitInPlace?(batch: readonly RecordChange[]): Promise<void> | undefined;
   close(): Promise<void>;
 }
 
@@ -30,6 +35,10 @@ export class MemoryStore implements RecordStore {
   }
 
   async commit(batch: readonly RecordChange[]): Promise<void> {
+    this.commitInPlace(batch);
+  }
+
+  commitInPlace(batch: readonly RecordChange[]): undefined {
     for (const { key, value } of batch) {
       if (value === undefined) this.#records.delete(key);
       else this.#records.set(key, value);

@@ -19,6 +19,15 @@ export interface MigratableTpm {
   restore(state: { permanent?: Uint8Array; volatile?: Uint8Array }): Promise<void>;
 }
 
+/** A TPM that has most answers at once. `Tpm` is one. */
+export interface PromptTpm {
+  /**
+   * As `execute`, but a response that waits for nothing is returned as it is. `alone`: nobody else needs this thread,
+   * so waiting for the medium in place is quicker than being told of it.
+   */
+  answer(command: Uint8Array, locality: Locality, alone: boolean): Uint8Array | Promise<Uint8Array>;
+}
+
 /** Wires of a TPM that only some devices have. */
 export interface OptionalWires {
   setPhysicalPresence(on: boolean): void;
@@ -30,7 +39,7 @@ export interface OptionalWires {
   enterFailureMode(): void;
 }
 
-export type ServedTpm = TpmDevice & Partial<MigratableTpm> & Partial<OptionalWires>;
+export type ServedTpm = TpmDevice & Partial<PromptTpm> & Partial<MigratableTpm> & Partial<OptionalWires>;
 
 /** Where CMD_STORE_VOLATILE keeps volatile state between two runs of the server. */
 export interface VolatileStore {
@@ -90,9 +99,14 @@ export class Board {
 
   /** Execute a command at a locality (default: the board's). Powered off: TPM_RC_FAILURE. Never rejects. */
   execute(command: Uint8Array, locality: Locality = this.locality): Promise<Uint8Array> {
-    if (!this.#running) return Promise.resolve(bareResponse(TPM_RC.FAILURE));
+    return Promise.resolve(this.answer(command, locality, false));
+  }
+
+  /** As `execute`; at once where the TPM can. For `alone` see `PromptTpm`. */
+  answer(command: Uint8Array, locality: Locality, alone: boolean): Uint8Array | Promise<Uint8Array> {
+    if (!this.#running) return bareResponse(TPM_RC.FAILURE);
     this.#lastCommand = u32At(command, 6);
-    return this.tpm.execute(command, locality);
+    return this.tpm.answer ? this.tpm.answer(command, locality, alone) : this.tpm.execute(command, locality);
   }
 
   /**

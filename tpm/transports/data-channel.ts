@@ -24,10 +24,12 @@ export interface DataHost {
 export function dataProtocol(board: Board, host: DataHost, sizes: TrafficSizes): Protocol {
   return {
     highWater: 2 * MAX_SIMULATOR_FRAME,
-    step(queue) {
+    step(queue, alone) {
       const head = queue.peek(4);
       if (!head) return 'incomplete';
-      return u32At(head, 0) < 0x100 ? simulatorStep(board, host, sizes, queue) : rawStep(board, sizes, queue);
+      return u32At(head, 0) < 0x100
+        ? simulatorStep(board, host, sizes, queue, alone)
+        : rawStep(board, sizes, queue, alone);
     },
   };
 }
@@ -40,7 +42,7 @@ const badSize: Outcome = { bytes: bareResponse(TPM_RC.COMMAND_SIZE), close: true
  */
 const notTpm12: Outcome = { bytes: bareResponse(TPM_RC.VALUE) };
 
-function rawStep(board: Board, sizes: TrafficSizes, queue: ByteQueue): Step {
+function rawStep(board: Board, sizes: TrafficSizes, queue: ByteQueue, alone: boolean): Step {
   const head = queue.peek(6);
   if (!head) return 'incomplete';
   const size = u32At(head, 2);
@@ -49,22 +51,26 @@ function rawStep(board: Board, sizes: TrafficSizes, queue: ByteQueue): Step {
   const command = queue.take(size);
   if (!command) return 'incomplete';
   if (command[0] === 0) return notTpm12;
-  return board.execute(command).then((bytes) => {
+  const answered = (bytes: Uint8Array): Outcome => {
     sizes.record(command, bytes);
     return { bytes };
-  });
+  };
+  const response = board.answer(command, board.locality, alone);
+  return response instanceof Promise ? response.then(answered) : answered(response);
 }
 
-function simulatorStep(board: Board, host: DataHost, sizes: TrafficSizes, queue: ByteQueue): Step {
+function simulatorStep(board: Board, host: DataHost, sizes: TrafficSizes, queue: ByteQueue, alone: boolean): Step {
   const frame = nextSimulatorFrame(queue);
   if (frame.kind === 'incomplete') return 'incomplete';
   if (frame.kind === 'refused') return { close: true };
   if (frame.kind === 'command') {
     const { command, locality } = frame;
-    return board.execute(command, locality).then((response) => {
-      sizes.record(command, response);
-      return { bytes: simulatorResponse(response) };
-    });
+    const answered = (bytes: Uint8Array): Outcome => {
+      sizes.record(command, bytes);
+      return { bytes: simulatorResponse(bytes) };
+    };
+    const response = board.answer(command, locality, alone);
+    return response instanceof Promise ? response.then(answered) : answered(response);
   }
   const answer = commandPortSignal(board, frame.signal, frame.data);
   if (answer.after === 'stop-server') host.onShutdown();
