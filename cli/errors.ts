@@ -29,6 +29,17 @@ export function isTypedError(error: unknown): error is Error & { readonly code: 
   return typeof code === 'string' && !code.startsWith('ERR_'); // ERR_: Node's own, a defect of ours
 }
 
+/** The verifier's own refusals, here or over HTTP: `platform-unknown`, `unreachable` (attestation/verifier/errors.ts). */
+const VERIFIER_CODE = /^[a-z]+(-[a-z]+)*$/;
+const VERIFIER_STATE = new Set(['database-unavailable', 'database-newer', 'kek-wrong']);
+
+/** An error's code as this command prints it: those of the verifier say who refused, then what. */
+function houseCode(code: string): string {
+  if (!VERIFIER_CODE.test(code)) return code;
+  const prefix = code === 'unreachable' ? 'E_ENV' : VERIFIER_STATE.has(code) ? 'E_STATE' : 'E_REFUSED';
+  return `${prefix}_${code.replaceAll('-', '_').toUpperCase()}`;
+}
+
 /** A mistake on the command line or in a file that the command line names. */
 export class UsageError extends Error implements TypedError {
   readonly code: string;
@@ -50,9 +61,10 @@ const FILE_CODE = /^(ENOENT|ENOTDIR|EISDIR|EEXIST)$/;
 export function exitCodeOf(error: unknown): ExitCode {
   if (systemError(error)) return FILE_CODE.test(error.code ?? '') ? EXIT.USAGE : EXIT.ENVIRONMENT;
   if (!isTypedError(error)) return EXIT.INTERNAL;
-  if (STATE_CODE.test(error.code)) return EXIT.STATE;
-  if (ENVIRONMENT_CODE.test(error.code)) return EXIT.ENVIRONMENT;
-  if (REFUSED_CODE.test(error.code)) return EXIT.REFUSED;
+  const code = houseCode(error.code);
+  if (STATE_CODE.test(code)) return EXIT.STATE;
+  if (ENVIRONMENT_CODE.test(code)) return EXIT.ENVIRONMENT;
+  if (REFUSED_CODE.test(code)) return EXIT.REFUSED;
   return EXIT.USAGE;
 }
 
@@ -76,7 +88,11 @@ export function reportError(error: unknown, json: boolean): void {
 
 /** An error as plain data: for JSON, and for another process. */
 export function describeError(error: unknown): { code: string; message: string; remedy: string; stack?: string } {
-  if (isTypedError(error)) return { code: error.code, message: error.message, remedy: error.remedy ?? '' };
+  if (isTypedError(error)) {
+    const { failed } = error as { failed?: readonly string[] };
+    const message = failed?.length ? `${error.message} Failed: ${failed.join(', ')}.` : error.message;
+    return { code: houseCode(error.code), message, remedy: error.remedy ?? '' };
+  }
   if (systemError(error)) {
     return {
       code: error.code ?? 'E_ENV',

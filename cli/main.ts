@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `nexus` command. One file per subcommand in `commands/`; this file only lists them. */
 import { Command, CommanderError } from 'commander';
-import { EXIT } from './errors.ts';
+import { EXIT, exitCodeOf, reportError, UsageError } from './errors.ts';
 import { examples } from './output.ts';
 
 const program = new Command('nexus')
@@ -13,9 +13,7 @@ const program = new Command('nexus')
       ['nexus up host.yaml', 'start a host from its description; Ctrl-C stops it'],
       ['nexus tpm serve --help', 'a TPM 2.0 for tests, QEMU and CI'],
     ),
-  )
-  .showHelpAfterError('(nexus --help shows the commands)')
-  .exitOverride();
+  );
 
 /** Loaded when asked for: a command should not wait for the packages of the others. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -38,18 +36,27 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   version: async () => (await import('./commands/version.ts')).versionCommand(),
 };
 
-/** Mistakes in a command or in its parts end in this file, with the documented exit code. */
-function overrideExits(command: Command): Command {
-  for (const part of command.commands) overrideExits(part);
-  return command.exitOverride();
+const json = process.argv.includes('--json');
+
+/** Mistakes in a command or in its parts are reported as every other error, and end in this file. */
+function overrideExits(command: Command, path = 'nexus'): Command {
+  for (const part of command.commands) overrideExits(part, `${path} ${part.name()}`);
+  const outputError = (text: string) =>
+    reportError(new UsageError('E_USAGE', text.replace(/^error: /, '').trimEnd(), `${path} --help`), json);
+  return command.configureOutput({ outputError }).exitOverride();
 }
 
 const asked = COMMANDS[process.argv[2] ?? ''];
-for (const load of asked ? [asked] : Object.values(COMMANDS)) program.addCommand(overrideExits(await load()));
+for (const load of asked ? [asked] : Object.values(COMMANDS)) program.addCommand(await load());
+overrideExits(program);
 
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
+  } else {
+    reportError(error, json);
+    process.exitCode = exitCodeOf(error);
+  }
 }

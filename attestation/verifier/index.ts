@@ -5,6 +5,7 @@ export type { ReleasePolicy } from '../broker/release-policy.ts';
 export { RELEASE_INFO, releaseUserData } from '../broker/releases.ts';
 export { type AuditEntry, verifyAudit } from './audit.ts';
 export type { DatabaseLocation } from './database/open.ts';
+export { Manufacturers } from './ek-certificates.ts';
 export { type Problem, type RefusalCode, VerifierError } from './errors.ts';
 export type {
   AppraisalContext,

@@ -2,16 +2,10 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { Command, Option } from 'commander';
-import {
-  Agent,
-  type AttestReply,
-  type KeyKind,
-  type Selection,
-  VerifierClient,
-  VerifierRefusal,
-} from '../../attestation/index.ts';
+import { Agent, type AttestReply, type KeyKind, type Selection, VerifierClient } from '../../attestation/index.ts';
 import { TpmClient } from '../../tpm/client/index.ts';
 import { openTransport } from '../../tpm/transports/index.ts';
+import { collect, httpUrl, wholeNumber } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, type Outcome, table, withJson } from '../output.ts';
 
@@ -28,7 +22,6 @@ interface Flags {
 }
 
 const BANKS = ['sha1', 'sha256', 'sha384', 'sha512'] as const;
-const collect = (value: string, previous: string[]) => [...previous, value];
 
 function withMachine(command: Command): Command {
   return withJson(command)
@@ -61,35 +54,23 @@ function selection(text: string): Selection[] {
   });
 }
 
-/** The verifier's refusals in the command line's terms. */
-function translated(error: unknown): unknown {
-  if (!(error instanceof VerifierRefusal)) return error;
-  const prefix = error.code === 'unreachable' ? 'E_ENV' : 'E_REFUSED';
-  const failed = error.failed.length > 0 ? ` Failed: ${error.failed.join(', ')}.` : '';
-  const code = `${prefix}_${error.code.replaceAll('-', '_').toUpperCase()}`;
-  return new UsageError(code, `${error.message}${failed}`, error.remedy || 'See docs/agent.md.');
-}
-
-/** Open TPM and verifier, run, close. */
+/** Read the arguments, open the TPM, run, close. */
 async function withAgent(flags: Flags, use: (agent: Agent) => Promise<Outcome>): Promise<void> {
   await conclude(flags.json ?? false, async () => {
+    const token = flags.token === undefined ? {} : { token: fs.readFileSync(flags.token, 'utf8').trim() };
+    const options = {
+      verifier: new VerifierClient(httpUrl('--verifier', flags.verifier), token),
+      key: flags.key,
+      ...(flags.pcrs !== undefined && { selection: selection(flags.pcrs) }),
+      ...(flags.ekCertificate.length > 0 && {
+        ekCertificates: flags.ekCertificate.map((path) => new Uint8Array(fs.readFileSync(path))),
+      }),
+      ...(flags.eventLog !== undefined && { eventLog: flags.eventLog }),
+      ...(flags.imaList !== undefined && { imaList: flags.imaList }),
+    };
     const transport = await openTransport(flags.tpm);
     try {
-      const token = flags.token === undefined ? {} : { token: fs.readFileSync(flags.token, 'utf8').trim() };
-      const agent = new Agent({
-        tpm: await TpmClient.over(transport),
-        verifier: new VerifierClient(flags.verifier, token),
-        key: flags.key,
-        ...(flags.pcrs !== undefined && { selection: selection(flags.pcrs) }),
-        ...(flags.ekCertificate.length > 0 && {
-          ekCertificates: flags.ekCertificate.map((path) => new Uint8Array(fs.readFileSync(path))),
-        }),
-        ...(flags.eventLog !== undefined && { eventLog: flags.eventLog }),
-        ...(flags.imaList !== undefined && { imaList: flags.imaList }),
-      });
-      return await use(agent);
-    } catch (error) {
-      throw translated(error);
+      return await use(new Agent({ ...options, tpm: await TpmClient.over(transport) }));
     } finally {
       await transport.close();
     }
@@ -143,8 +124,9 @@ function runCommand(): Command {
   return withMachine(new Command('run').description('attest again and again until Ctrl-C'))
     .option('--every <seconds>', 'seconds between attestations', '120')
     .addHelpText('after', examples(['nexus agent run --verifier https://verifier.example', 'as a system service']))
-    .action((flags: Flags & { every: string }) =>
-      withAgent(flags, async (agent) => {
+    .action((flags: Flags & { every: string }) => {
+      const everySeconds = wholeNumber('--every', flags.every, 1, 86_400);
+      return withAgent(flags, async (agent) => {
         const stop = new AbortController();
         for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
         const observe = (outcome: AttestReply | Error) => {
@@ -155,10 +137,10 @@ function runCommand(): Command {
               : { at, state: outcome.state, failed: outcome.failed };
           process.stderr.write(`${JSON.stringify(line)}\n`);
         };
-        await agent.run({ everySeconds: Number(flags.every), signal: stop.signal, observe });
+        await agent.run({ everySeconds, signal: stop.signal, observe });
         return { json: { stopped: true }, text: 'stopped' };
-      }),
-    );
+      });
+    });
 }
 
 /** Run a command with the secret in its environment only; resolves with its exit code. */
@@ -185,11 +167,11 @@ function fetchCommand(): Command {
         ['nexus agent fetch db/password --env PGPASSWORD -- psql -h db', 'never on disk'],
       ),
     )
-    .action((resource: string, command: string[], flags: Flags & { output?: string; env: string }) =>
-      withAgent(flags, async (agent) => {
-        if ((flags.output === undefined) === (command.length === 0)) {
-          throw new UsageError('E_USAGE_FETCH', 'Give either --output or a command.', 'nexus agent fetch --help');
-        }
+    .action((resource: string, command: string[], flags: Flags & { output?: string; env: string }) => {
+      if ((flags.output === undefined) === (command.length === 0)) {
+        throw new UsageError('E_USAGE_FETCH', 'Give either --output or a command.', 'nexus agent fetch --help');
+      }
+      return withAgent(flags, async (agent) => {
         const { content, release } = await agent.fetch(resource);
         try {
           const { version, lease } = release;
@@ -205,8 +187,8 @@ function fetchCommand(): Command {
         } finally {
           content.fill(0);
         }
-      }),
-    );
+      });
+    });
 }
 
 export function agentCommand(): Command {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { encodeGuestEvidence, VerifierClient } from '../../attestation/index.ts';
 import { askHost, askPlatform, writeFileAtomic } from '../../nexus/host/index.ts';
+import { httpUrl } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, table, withJson } from '../output.ts';
 
@@ -40,6 +41,7 @@ export function attestCommand(): Command {
 }
 
 async function attest(options: Options) {
+  if (options.verifier !== undefined) httpUrl('--verifier', options.verifier);
   const written: string[] = [];
   if (options.akOut !== undefined) {
     writeFileAtomic(options.akOut, Buffer.from((await askPlatform(options.state, 'attestationKey')) as string, 'hex'));

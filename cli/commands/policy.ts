@@ -50,7 +50,8 @@ function read(file: string): unknown {
     return parse(readFileSync(file, 'utf8'));
   } catch (cause) {
     if (!(cause instanceof YAMLParseError)) throw cause;
-    throw new PolicyError(cause.message, { cause });
+    const [reason = 'it is not YAML'] = cause.message.split('\n');
+    throw new PolicyError(reason.replace(/:$/, '.'), { cause });
   }
 }
 

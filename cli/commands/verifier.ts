@@ -2,18 +2,20 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { createSecureContext } from 'node:tls';
 import { Command, Option } from 'commander';
 import { pino } from 'pino';
 import {
   type AuditEntry,
   createVerifier,
+  Manufacturers,
   ROLES,
   type Role,
   type Verifier,
-  VerifierError,
   type VerifierOptions,
   verifyAudit,
 } from '../../attestation/index.ts';
+import { collect, port, wholeNumber } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, withJson } from '../output.ts';
 
@@ -43,8 +45,7 @@ interface ServeFlags extends DatabaseFlags {
 /** Environment variable with the passphrase of the key-encryption key: a flag would be visible to every process. */
 const PASSPHRASE = 'NEXUS_KEK_PASSPHRASE';
 const ADMIN_TOKEN_FILE = 'admin.token';
-
-const collect = (value: string, previous: string[]) => [...previous, value];
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
 
 function withDatabase(command: Command): Command {
   return command
@@ -55,45 +56,75 @@ function withDatabase(command: Command): Command {
 
 function databaseOptions(flags: DatabaseFlags): Pick<VerifierOptions, 'database' | 'keyEncryptionKey'> {
   const directory = flags.state ?? '.nexus/verifier';
+  if (flags.database !== undefined && !/^postgres(ql)?:\/\//.test(flags.database)) {
+    throw new UsageError(
+      'E_USAGE_DATABASE',
+      '--database is not the URL of a PostgreSQL.',
+      'Example: --database postgres://nexus@db/nexus; an embedded database needs --state only',
+    );
+  }
   const database = flags.database === undefined ? { directory } : { url: flags.database };
   const passphrase = process.env[PASSPHRASE];
   if (flags.kek !== undefined) return { database, keyEncryptionKey: { file: flags.kek } };
   if (passphrase !== undefined) return { database, keyEncryptionKey: { passphrase } };
-  return { database };
-}
-
-/** The service's refusals in the command line's terms: what the state is to blame for ends with EXIT.STATE. */
-async function translated<T>(body: () => Promise<T>): Promise<T> {
-  try {
-    return await body();
-  } catch (error) {
-    if (!(error instanceof VerifierError)) throw error;
-    const prefix = error.status === 503 ? 'E_STATE' : 'E_REFUSED';
-    throw new UsageError(
-      `${prefix}_${error.code.replaceAll('-', '_').toUpperCase()}`,
-      error.message,
-      error.remedy || 'See docs/verifier.md.',
-    );
-  }
+  if (flags.database === undefined) return { database };
+  throw new UsageError(
+    'E_USAGE_KEK',
+    'A verifier on PostgreSQL needs a key-encryption key.',
+    `Give --kek FILE, or a passphrase in ${PASSPHRASE}; the same to every replica.`,
+  );
 }
 
 function read(path: string): Buffer {
   return fs.readFileSync(path);
 }
 
-/** PEM as text, anything else as DER. */
+/** Certificates of CAs: a PEM bundle, or one DER certificate. */
 function certificateFile(path: string): string | Uint8Array {
   const bytes = read(path);
-  return bytes.includes('-----BEGIN') ? bytes.toString('utf8') : new Uint8Array(bytes);
+  const bundle = bytes.includes('-----BEGIN') ? bytes.toString('utf8') : new Uint8Array(bytes);
+  try {
+    new Manufacturers([bundle]);
+    return bundle;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : '';
+    throw new UsageError('E_USAGE_CERTIFICATE', `${path}: ${reason}`, 'Give PEM certificates, or one DER certificate.');
+  }
+}
+
+function revocationListFile(path: string): Uint8Array {
+  const list = new Uint8Array(read(path));
+  try {
+    new Manufacturers([], [list]);
+    return list;
+  } catch {
+    throw new UsageError(
+      'E_USAGE_CRL',
+      `${path} is not a certificate revocation list (DER).`,
+      'openssl crl -in list.pem -outform DER -out list.crl',
+    );
+  }
 }
 
 function tlsOptions(flags: ServeFlags): VerifierOptions['tls'] {
   if (flags.tlsKey === undefined || flags.tlsCert === undefined) {
     if (flags.tlsKey === flags.tlsCert && flags.clientCa === undefined) return undefined;
-    throw new UsageError('E_USAGE_TLS', 'TLS needs a key and a certificate.', 'Give --tls-key and --tls-cert.');
+    const asked = flags.clientCa === undefined ? 'TLS needs' : '--client-ca needs TLS:';
+    throw new UsageError('E_USAGE_TLS', `${asked} a key and a certificate.`, 'Give --tls-key and --tls-cert.');
   }
   const client = flags.clientCa === undefined ? {} : { clientCa: read(flags.clientCa) };
-  return { key: read(flags.tlsKey), cert: read(flags.tlsCert), ...client };
+  const tls = { key: read(flags.tlsKey), cert: read(flags.tlsCert), ...client };
+  try {
+    createSecureContext({ key: tls.key, cert: tls.cert, ca: client.clientCa });
+    return tls;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : '';
+    throw new UsageError(
+      'E_USAGE_TLS',
+      `Key, certificate or client CA cannot be used: ${reason}`,
+      'Give a key and the certificate for it, both PEM.',
+    );
+  }
 }
 
 function oidcProvider(text: string): { issuer: string; audience: string } {
@@ -142,12 +173,13 @@ async function serve(flags: ServeFlags): Promise<void> {
     { level: flags.logLevel, redact: ['req.headers.authorization', 'req.headers.cookie'] },
     process.stderr,
   );
-  const perSecond = Number(flags.rateLimit);
+  const perSecond = wholeNumber('--rate-limit', flags.rateLimit, 0, 1_000_000);
+  const listening = port('--port', flags.port);
   const tls = tlsOptions(flags);
   const verifier = await createVerifier({
     ...databaseOptions(flags),
     manufacturers: flags.manufacturerCa.map(certificateFile),
-    revocationLists: flags.crl.map((path) => new Uint8Array(read(path))),
+    revocationLists: flags.crl.map(revocationListFile),
     issuer: flags.issuer,
     oidc: flags.oidc.map(oidcProvider),
     certificates: flags.client.map(certificateRule),
@@ -161,7 +193,7 @@ async function serve(flags: ServeFlags): Promise<void> {
   });
   try {
     const token = flags.database === undefined ? await adminToken(verifier, flags.state ?? '') : undefined;
-    const url = await verifier.listen({ host: flags.host, port: Number(flags.port) });
+    const url = await verifier.listen({ host: flags.host, port: listening });
     const lines = [
       `verifier  ${url}`,
       `api       ${url}/openapi.json`,
@@ -189,7 +221,7 @@ function serveCommand(): Command {
     .option('--oidc <issuer,audience>', 'accept tokens of this provider (claim roles); may be repeated', collect, [])
     .option('--no-anonymous', 'nobody attests or enrols without credentials')
     .option('--rate-limit <n>', 'requests a second and client address; 0 is no limit', '200')
-    .option('--log-level <level>', 'fatal, error, warn, info, debug, silent', 'warn')
+    .addOption(new Option('--log-level <level>', 'what is logged').choices(LOG_LEVELS).default('warn'))
     .addHelpText(
       'after',
       examples(
@@ -199,7 +231,7 @@ function serveCommand(): Command {
     )
     .action(async (flags: ServeFlags) => {
       await conclude(flags.json ?? false, async () => {
-        await translated(() => serve(flags));
+        await serve(flags);
         return { json: { stopped: true }, text: 'stopped' };
       });
     });
@@ -208,23 +240,29 @@ function serveCommand(): Command {
 function tokenCommand(): Command {
   return withJson(withDatabase(new Command('token').description('make an API token; it is printed this once')))
     .argument('<name>', 'what the token is for')
-    .requiredOption('--roles <roles>', `comma-separated: ${ROLES.join(', ')}`, roles)
+    .requiredOption('--roles <roles>', `comma-separated: ${ROLES.join(', ')}`)
     .addHelpText(
       'after',
       examples(['nexus verifier token prometheus --roles auditor', 'while no other process holds the state']),
     )
-    .action((name: string, flags: DatabaseFlags & { roles: Role[]; json?: boolean }) =>
-      conclude(flags.json ?? false, () =>
-        translated(async () => {
-          const verifier = await createVerifier({ ...databaseOptions(flags), manufacturers: [] });
-          try {
-            const token = await verifier.createToken(name, flags.roles);
-            return { json: { token }, text: token };
-          } finally {
-            await verifier.close();
-          }
-        }),
-      ),
+    .action((name: string, flags: DatabaseFlags & { roles: string; json?: boolean }) =>
+      conclude(flags.json ?? false, async () => {
+        if (name.trim() === '') {
+          throw new UsageError(
+            'E_USAGE_NAME',
+            'The token has no name.',
+            'Say what it is for; the audit trail shows it.',
+          );
+        }
+        const granted = roles(flags.roles);
+        const verifier = await createVerifier({ ...databaseOptions(flags), manufacturers: [] });
+        try {
+          const token = await verifier.createToken(name, granted);
+          return { json: { token }, text: token };
+        } finally {
+          await verifier.close();
+        }
+      }),
     );
 }
 
@@ -247,8 +285,16 @@ function auditCommand(): Command {
     .addHelpText('after', examples(['nexus verifier audit trail.jsonl', 'exit 1 names the first bad entry']))
     .action((path: string, flags: { json?: boolean }) =>
       conclude(flags.json ?? false, async () => {
-        const broken = await verifyAudit(auditLines(path));
-        if (broken === null) return { json: { ok: true }, text: 'every entry chains' };
+        let entries = 0;
+        const counted = async function* () {
+          for await (const entry of auditLines(path)) {
+            entries += 1;
+            yield entry;
+          }
+        };
+        const broken = await verifyAudit(counted());
+        if (broken === null)
+          return { json: { ok: true, entries }, text: `${entries} entries, each chains to the next` };
         return {
           json: { ok: false, ...broken },
           text: `entry ${broken.seq}: ${broken.reason}`,
