@@ -1,6 +1,7 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { base64, corim, type Manifest } from '../test/attestation/corim.ts';
 import {
   encode,
   TPM_ALG,
@@ -174,6 +175,40 @@ describe('appraisal of a host', () => {
     const result = appraise(evidence(), { reference: undefined });
     expect(result.state).toBe('contraindicated');
     expect(failed(evidence(), { reference: undefined })).toContain('reference-values');
+  });
+
+  describe('with values in CoRIM', () => {
+    const registers = (values: Readonly<Record<number, Uint8Array | undefined>>) =>
+      Object.fromEntries(Object.entries(values).map(([index, value]) => [index, [value ?? filled(0)]]));
+    const launched = registers({ 17: pcrs[17], 18: pcrs[18] });
+    const withManifest = (manifest: Manifest, more: object = {}) => ({
+      reference: { ...reference, pcrs: {}, manifests: [{ corim: base64(corim(manifest)), ...more }] } as never,
+    });
+
+    test('a host that has them is affirmed, a host that has others is not, by the register', () => {
+      expect(appraise(evidence(), withManifest({ registers: launched })).state).toBe('affirming');
+      const changed = { registers: { ...launched, 17: [filled(1)] } };
+      expect(failed(evidence(), withManifest(changed))).toEqual(['reference-pcr-17']);
+      expect(appraise(evidence(), withManifest(changed)).state).toBe('contraindicated');
+    });
+
+    test('a revoked or outdated manifest is told from tampering', () => {
+      const revoked = withManifest({ registers: launched }, { revoked: 'CVE-2026-0001' });
+      expect(appraise(evidence(), revoked)).toMatchObject({
+        state: 'revoked',
+        modules: { platform: { vector: { executables: 96 } } },
+      });
+      const old = withManifest({ registers: launched, notAfter: new Date(-1000) });
+      expect(appraise(evidence(), old)).toMatchObject({ state: 'expired', modules: { platform: { status: 'none' } } });
+    });
+
+    test.each<[string, Manifest]>([
+      ['no value of PCR 18', { registers: registers({ 17: pcrs[17] }) }],
+      ['a register that hosts do not quote', { registers: { ...launched, 9: [filled(1)] } }],
+      ['events', { registers: launched, events: { 0: [filled(1)] } }],
+    ])('a manifest with %s is refused', (_, manifest) => {
+      expect(failed(evidence(), withManifest(manifest))[0]).toBe('reference-values');
+    });
   });
 
   test('another enrolled key is not taken for this one', () => {

@@ -13,6 +13,7 @@ import { requireHostLog } from './eventlog/host-log.ts';
 import { replayLog } from './eventlog/replay.ts';
 import { decodeEvidence, EVIDENCE_MEDIA_TYPE, type Evidence, quoteBinding } from './evidence.ts';
 import { SHA256 } from './hash.ts';
+import { ManifestSchema, Manifests } from './machine/manifests.ts';
 import { decodeQuote, type Quote, verifyTpmSignature } from './quote.ts';
 import type { AppraisalContext, Appraised, AppraisedModule, EvidenceFormat } from './verifier/evidence-format.ts';
 import { tpmName } from './verifier/tpm-public.ts';
@@ -26,8 +27,12 @@ const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256, l
 export const ReferenceSchema = Type.Object(
   {
     pcrs: Type.Record(Type.String({ pattern: '^(0|1|2|3|4|5|6|7|17|18)$' }), Type.Array(Digest, { minItems: 1 }), {
-      description: 'PCR index to the values it may have (SHA-256 bank); 17 and 18 are required',
+      description:
+        'PCR index to the values it may have (SHA-256 bank); 17 and 18 must have some, here or in a manifest',
     }),
+    manifests: Type.Optional(
+      Type.Array(ManifestSchema, { maxItems: 64, description: 'CoRIM: values of registers beside those of `pcrs`' }),
+    ),
     partitions: Type.Array(
       Type.Object(
         {
@@ -46,13 +51,32 @@ export const ReferenceSchema = Type.Object(
 export type ReferenceValues = Static<typeof ReferenceSchema>;
 const isReference = Compile(ReferenceSchema);
 
-/** Throws TypeError for a document that is not reference values. */
+const compiled = new WeakMap<ReferenceValues, Manifests>();
+
+/** The manifests of reference values that were parsed. */
+function manifestsOf(reference: ReferenceValues): Manifests {
+  const known = compiled.get(reference) ?? new Manifests(reference.manifests ?? []);
+  compiled.set(reference, known);
+  return known;
+}
+
+/** Throws TypeError for a document that is not reference values, CorimError for a manifest in it. */
 export function parseReference(body: unknown): ReferenceValues {
   if (!isReference.Check(body)) {
     const [first] = isReference.Errors(body);
     throw new TypeError(`${first?.instancePath || 'document'}: ${first?.message ?? 'malformed'}`);
   }
-  if (!('17' in body.pcrs && '18' in body.pcrs)) throw new TypeError('pcrs: values of PCR 17 and 18 are required');
+  const manifests = manifestsOf(body);
+  for (const [bank, index] of manifests.registers('registers')) {
+    const quoted = bank !== SHA256.id || QUOTED_PCRS.includes(index);
+    if (!quoted) throw new TypeError(`manifests: PCR ${index} is not quoted by a host`);
+  }
+  const [events] = manifests.registers('events');
+  if (events !== undefined) throw new TypeError('manifests: events of a host are not listed, its log is checked whole');
+  for (const index of [17, 18]) {
+    if (String(index) in body.pcrs || manifests.covers('registers', SHA256.id, index)) continue;
+    throw new TypeError(`pcrs: values of PCR ${index} are required`);
+  }
   return body;
 }
 
@@ -129,14 +153,30 @@ function appraisePlatform(
     },
     'the event log does not lead to the quoted registers',
   );
-  for (const [index, values] of Object.entries(reference?.pcrs ?? {})) {
+  if (reference !== undefined) checkRegisters(pcrs, reference, context.now, checks);
+  return quote;
+}
+
+/** Values of a register are alternatives, wherever they are listed. */
+function checkRegisters(
+  pcrs: readonly Uint8Array[] | undefined,
+  reference: ReferenceValues,
+  now: Date,
+  checks: Checks,
+): void {
+  const manifests = manifestsOf(reference);
+  for (const index of QUOTED_PCRS) {
+    const values = reference.pcrs[String(index)];
+    if (values === undefined && !manifests.covers('registers', SHA256.id, index)) continue;
     checks.holds(
       `reference-pcr-${index}`,
-      () => values.includes(hex(required(pcrs)[Number(index)])),
+      () => {
+        const value = hex(required(pcrs)[index]);
+        return values?.includes(value) === true || manifests.accept('registers', SHA256.id, index, value, now);
+      },
       'not a reference value',
     );
   }
-  return quote;
 }
 
 function appraisePartition(
