@@ -4,9 +4,11 @@ import { readdirSync } from 'node:fs';
 
 /** A family of scripts: one client, found in one Debian package. */
 export interface Suite {
-  readonly name: 'tpm2-tools' | 'ibm-tss';
+  readonly name: 'tpm2-tools' | 'tpm2-abrmd' | 'fapi' | 'ibm-tss';
   /** A program of the package, to see whether it is installed. */
   readonly probe: string;
+  /** How the names of the tools that its scripts use begin. */
+  readonly prefix: string;
   /** Variables that send the client to the TPM at a port. */
   environment(ports: { readonly swtpm: number; readonly mssim?: number }): Record<string, string>;
 }
@@ -15,11 +17,25 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'tpm2-tools',
     probe: 'tpm2_getcap',
+    prefix: 'tpm2_',
     environment: ({ swtpm }) => ({ TPM2TOOLS_TCTI: `swtpm:host=127.0.0.1,port=${swtpm}` }),
+  },
+  {
+    name: 'tpm2-abrmd',
+    probe: 'tpm2-abrmd',
+    prefix: 'tpm2_',
+    environment: ({ swtpm }) => ({ TPM_TCTI: `swtpm:host=127.0.0.1,port=${swtpm}` }),
+  },
+  {
+    name: 'fapi',
+    probe: 'tss2_provision',
+    prefix: 'tss2_',
+    environment: ({ swtpm }) => ({ TPM_TCTI: `swtpm:host=127.0.0.1,port=${swtpm}` }),
   },
   {
     name: 'ibm-tss',
     probe: 'tssgetcapability',
+    prefix: 'tss',
     environment: ({ swtpm, mssim }) => ({
       TPM_INTERFACE_TYPE: 'socsim',
       TPM_SERVER_TYPE: mssim ? 'mssim' : 'raw',
