@@ -3,8 +3,11 @@
  * Spending is one DELETE ... RETURNING: of two replicas, PostgreSQL lets one have the row.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
+import { type Selectable, sql } from 'kysely';
 import { Batcher } from './database/batcher.ts';
 import type { Database } from './database/open.ts';
+import { PREPARED } from './database/prepared.ts';
+import type { ChallengeTable } from './database/schema.ts';
 import { VerifierError } from './errors.ts';
 
 export interface Challenge {
@@ -28,16 +31,24 @@ export class Challenges {
     this.#clock = clock;
     this.#seconds = seconds;
     this.#insert = new Batcher(async (items) => {
-      const rows = items.map(({ expiresAt, ...row }) => ({ ...row, expires_at: expiresAt }));
-      await db.insertInto('challenge').values(rows).execute();
+      const rows = items.map(({ id, tenant, nonce, purpose, expiresAt }) => ({
+        id,
+        tenant,
+        nonce: Buffer.from(nonce).toString('hex'),
+        purpose,
+        expires_at: expiresAt,
+      }));
+      await sql`
+        insert into challenge (id, tenant, nonce, purpose, expires_at)
+        select id, tenant, decode(nonce, 'hex'), purpose, expires_at
+        from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+          as issued(id text, tenant text, nonce text, purpose text, expires_at timestamptz) ${PREPARED}`.execute(db);
       return items.map(() => undefined);
     });
     this.#take = new Batcher(async (ids) => {
-      const rows = await db
-        .deleteFrom('challenge')
-        .where('id', 'in', [...new Set(ids)])
-        .returning(['id', 'tenant', 'nonce', 'purpose', 'expires_at'])
-        .execute();
+      const { rows } = await sql<Selectable<ChallengeTable>>`
+        delete from challenge where id = any(${ids}::text[])
+        returning id, tenant, nonce, purpose, expires_at ${PREPARED}`.execute(db);
       const found = new Map(rows.map(({ expires_at, ...row }) => [row.id, { ...row, expiresAt: expires_at }]));
       // The same id twice in one batch: the first has it.
       return ids.map((id) => {

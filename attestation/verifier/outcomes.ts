@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { type AuditEvent, appendAudit, auditEntries } from './audit.ts';
 import { recordChanges } from './changes.ts';
 import type { Database } from './database/open.ts';
+import { PREPARED } from './database/prepared.ts';
 import type { Result } from './results.ts';
 import type { Caller } from './tokens.ts';
 
@@ -57,7 +58,7 @@ async function recordUnchanged(
     expires_at: expiry(outcome),
   }));
   const { rows } = await sql<{ recorded: boolean }>`
-    select record_unchanged(${now}, ${auditEntries(now, entries)}::jsonb, ${JSON.stringify(verdicts)}::jsonb) as recorded
+    select record_unchanged(${now}, ${auditEntries(now, entries)}::jsonb, ${JSON.stringify(verdicts)}::jsonb) as recorded ${PREPARED}
   `.execute(db);
   return rows[0]?.recorded === true;
 }

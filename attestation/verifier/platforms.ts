@@ -1,7 +1,11 @@
 /** Enrolled platforms: looking them up for an appraisal, and what an operator may do to them. */
+
+import { type Selectable, sql } from 'kysely';
 import { appendAudit } from './audit.ts';
 import { Batcher } from './database/batcher.ts';
 import type { Database } from './database/open.ts';
+import { PREPARED } from './database/prepared.ts';
+import type { PlatformTable } from './database/schema.ts';
 import { VerifierError } from './errors.ts';
 import { DEFAULT_REFERENCE } from './references.ts';
 import type { Caller } from './tokens.ts';
@@ -29,6 +33,11 @@ export interface PlatformInfo {
   readonly failed: readonly string[];
   readonly attestedAt: Date | null;
 }
+
+type FoundRow = Pick<
+  Selectable<PlatformTable>,
+  'tenant' | 'id' | 'ak_public' | 'ak_name' | 'ek_certificate' | 'revoked_at'
+> & { readonly clock: object | null; readonly name: string | null; readonly version: number | null };
 
 interface Key {
   readonly tenant: string;
@@ -82,41 +91,21 @@ export class Platforms {
     this.#db = db;
     this.#clock = clock;
     this.#find = new Batcher(async (keys) => {
-      const rows = await db
-        .selectFrom('platform')
-        .leftJoin('verdict', (join) =>
-          join.onRef('verdict.tenant', '=', 'platform.tenant').onRef('verdict.platform', '=', 'platform.id'),
-        )
-        .leftJoinLateral(
-          (eb) =>
-            eb
-              .selectFrom('reference')
-              .select(['reference.name', 'reference.version'])
-              .whereRef('reference.tenant', '=', 'platform.tenant')
-              .where('reference.revoked_at', 'is', null)
-              .where('reference.name', '=', eb.fn.coalesce('platform.reference', eb.val(DEFAULT_REFERENCE)))
-              .orderBy('reference.version', 'desc')
-              .limit(1)
-              .as('newest'),
-          (join) => join.onTrue(),
-        )
-        .select([
-          'platform.tenant',
-          'platform.id',
-          'platform.ak_public',
-          'platform.ak_name',
-          'platform.ek_certificate',
-          'platform.revoked_at',
-          'verdict.clock',
-          'newest.name',
-          'newest.version',
-        ])
-        .where(
-          'platform.ak_name',
-          'in',
-          keys.map((key) => key.akName),
-        )
-        .execute();
+      const wanted = new Map(
+        keys.map(({ tenant, akName }) => [keyOf(tenant, akName), { tenant, ak_name: hex(akName) }]),
+      );
+      const { rows } = await sql<FoundRow>`
+        select platform.tenant, platform.id, platform.ak_public, platform.ak_name, platform.ek_certificate,
+          platform.revoked_at, verdict.clock, newest.name, newest.version
+        from jsonb_to_recordset(${JSON.stringify([...wanted.values()])}::jsonb) as wanted(tenant text, ak_name text)
+        join platform on platform.tenant = wanted.tenant and platform.ak_name = decode(wanted.ak_name, 'hex')
+        left join verdict on verdict.tenant = platform.tenant and verdict.platform = platform.id
+        left join lateral (
+          select reference.name, reference.version from reference
+          where reference.tenant = platform.tenant and reference.revoked_at is null
+            and reference.name = coalesce(platform.reference, ${DEFAULT_REFERENCE})
+          order by reference.version desc limit 1
+        ) newest on true ${PREPARED}`.execute(db);
       const bodies = new ReferenceBodies(db, this.#bodies);
       for (const { tenant, name, version } of rows) {
         if (name !== null && version !== null) await bodies.load(tenant, name, version);

@@ -4,7 +4,7 @@
  * of a millisecond of the verifier's one thread whether it carries one request or twenty, and at half of its capacity a
  * replica that flushed as often as PostgreSQL answers would spend most of its time on statements.
  */
-const APART_MS = 4;
+const APART_MS = 5;
 
 interface Waiting<Item, Result> {
   readonly item: Item;

@@ -7,6 +7,7 @@ import { VerifierError } from '../errors.ts';
 import { lockDirectory } from './lock.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { openPglite, pglitePool } from './pglite.ts';
+import { preparing } from './prepared.ts';
 import type { Schema } from './schema.ts';
 
 export type Database = Kysely<Schema>;
@@ -43,7 +44,10 @@ function dialect(location: DatabaseLocation): PostgresDialect {
     });
     // Without these listeners the process ends when PostgreSQL does: under an idle connection, or one between queries.
     pool.on('error', () => {});
-    pool.on('connect', (client) => client.on('error', () => {}));
+    pool.on('connect', (client) => {
+      client.on('error', () => {});
+      preparing(client);
+    });
     return new PostgresDialect({ pool });
   }
   return new PostgresDialect({
