@@ -1,6 +1,10 @@
 /**
  * Nonces: 32 random bytes, single-use, expiring, kept in the database so that any replica can answer and none twice.
  * Spending is one DELETE ... RETURNING: of two replicas, PostgreSQL lets one have the row.
+ *
+ * Neither waits for the disk, as every other commit does. A nonce that a crash loses has to be asked for again, which
+ * grants nothing. A spending that a crash loses had no effect: what a nonce was spent on is committed after it and waits
+ * for the disk, where the log has the spending first.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Selectable, sql } from 'kysely';
@@ -9,6 +13,9 @@ import type { Database } from './database/open.ts';
 import { PREPARED } from './database/prepared.ts';
 import type { ChallengeTable } from './database/schema.ts';
 import { VerifierError } from './errors.ts';
+
+/** In the FROM of a statement: its commit does not wait for the disk. */
+const NOT_AWAITED = sql`(select set_config('synchronous_commit', 'off', true)) as not_awaited`;
 
 export interface Challenge {
   readonly id: string;
@@ -41,13 +48,13 @@ export class Challenges {
       await sql`
         insert into challenge (id, tenant, nonce, purpose, expires_at)
         select id, tenant, decode(nonce, 'hex'), purpose, expires_at
-        from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+        from ${NOT_AWAITED} cross join jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
           as issued(id text, tenant text, nonce text, purpose text, expires_at timestamptz) ${PREPARED}`.execute(db);
       return items.map(() => undefined);
     });
     this.#take = new Batcher(async (ids) => {
       const { rows } = await sql<Selectable<ChallengeTable>>`
-        delete from challenge where id = any(${ids}::text[])
+        delete from challenge using ${NOT_AWAITED} where id = any(${ids}::text[])
         returning id, tenant, nonce, purpose, expires_at ${PREPARED}`.execute(db);
       const found = new Map(rows.map(({ expires_at, ...row }) => [row.id, { ...row, expiresAt: expires_at }]));
       // The same id twice in one batch: the first has it.
