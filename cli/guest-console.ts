@@ -48,7 +48,7 @@ export async function attachConsole(name: string, path: string): Promise<void> {
       ),
     );
   });
-  const say = (text: string) => process.stderr.write(`nexus: ${text}\r\n`);
+  const say = (text: string) => process.stderr.write(`nexus: ${text}\n`);
   say(`console of ${name}; Ctrl-] leaves`);
   let left = false;
   const release = takeTerminal(

@@ -1,18 +1,23 @@
 /**
  * Unmodified SeaBIOS with our ACPI tables and TPM, and another vendor's loader behind it. Run by `npm run test:linux`.
  */
+import { createHash } from 'node:crypto';
 import { Tpm } from 'nexus-tcb/tpm';
 import {
   createV86Engine,
+  FAST_COMMAND_LINE,
   fetchIpxe,
+  fetchLinux,
   fetchSeaBios,
+  launchBehindFirmware,
   linuxCache,
+  READY_MARK,
   seaBiosMachine,
   tpmDevice,
   type Vm,
 } from 'nexus-tcb/vmm';
 import { expect, it } from 'vitest';
-import { parseEventLog } from '../../attestation/eventlog/format.ts';
+import { EventLogWriter, parseEventLog } from '../../attestation/eventlog/format.ts';
 import { replayLog } from '../../attestation/eventlog/replay.ts';
 import { GuestShell } from '../support/guest-shell.ts';
 import { linuxSkip, linuxTitle } from '../support/linux.ts';
@@ -94,4 +99,56 @@ it.skipIf(linuxSkip !== undefined)(
     }
   },
   120_000,
+);
+
+it.skipIf(linuxSkip !== undefined)(
+  linuxTitle('stock Linux behind SeaBIOS shows one log of firmware and kernel, which replays to the PCRs'),
+  async () => {
+    const engine = await createV86Engine();
+    const tpm = await Tpm.create();
+    try {
+      const files = await fetchLinux(linuxCache(), 'i686', { tools: true });
+      const shell = new GuestShell();
+      const vm = await launchBehindFirmware(engine, {
+        name: 'behind-firmware',
+        bios: await fetchSeaBios(linuxCache()),
+        files,
+        commandLine: FAST_COMMAND_LINE,
+        memoryBytes: 2 * MEMORY,
+        tpm,
+        encodeLog: ({ banks, entries }) => {
+          const writer = new EventLogWriter(banks);
+          for (const { pcr, type, digests, event } of entries) writer.append(pcr, type, digests, event);
+          return writer.bytes();
+        },
+        onConsole: shell.hear,
+        onExit: (exit) => shell.end(exit.kind === 'crashed' ? exit.reason : exit.by),
+      });
+      shell.attach(vm);
+      await vm.start();
+      await shell.waitFor(/SeaBIOS/);
+      await shell.waitFor(new RegExp(READY_MARK));
+      await shell.waitFor(/# /);
+      const log = parseEventLog(await shell.bytes('/sys/kernel/security/tpm0/binary_bios_measurements'));
+      // Firmware's events, and behind them what SeaBIOS omits: kernel, command line, initramfs.
+      expect(log.events.length).toBeGreaterThanOrEqual(15);
+      expect(log.events.slice(-3).map(({ pcr }) => pcr)).toEqual([4, 9, 9]);
+      const initrd = log.events.at(-1)?.digestOf(log.algorithms.indexOf(SHA256));
+      expect(Buffer.from(initrd ?? [])).toEqual(createHash('sha256').update(files.initrd).digest());
+      const replay = replayLog(log, SHA256);
+      for (const pcr of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) {
+        const shown = await shell.ok(`cat /sys/class/tpm/tpm0/pcr-sha256/${pcr}`);
+        expect(shown.trim().toLowerCase(), `PCR ${pcr}`).toBe(Buffer.from(replay[pcr] ?? []).toString('hex'));
+      }
+      const aggregate = createHash('sha256');
+      for (const pcr of replay.slice(0, 10)) aggregate.update(pcr);
+      const list = await shell.ok('cat /sys/kernel/security/ima/ascii_runtime_measurements');
+      expect(list).toContain(`sha256:${aggregate.digest('hex')} boot_aggregate`);
+      await vm.stop();
+    } finally {
+      await engine.close();
+      await tpm.close();
+    }
+  },
+  240_000,
 );

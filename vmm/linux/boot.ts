@@ -12,18 +12,22 @@ import { LinuxGuestError } from './error.ts';
 import type { LinuxKernel } from './kernel.ts';
 import { pvhStartInfo } from './pvh.ts';
 
-export interface LinuxBoot {
+/** What a loader is given. */
+export interface KernelBoot {
   readonly kernel: LinuxKernel;
   readonly initrd: Uint8Array;
   readonly commandLine: string;
   readonly memoryBytes: number;
+  /** Fresh randomness for the guest's generator; 32-bit kernels take it. */
+  readonly seed?: Uint8Array;
+}
+
+export interface LinuxBoot extends KernelBoot {
   /** What ACPI declares; its log area is set here. */
   readonly machine: Omit<AcpiMachine, 'tpm'>;
   readonly tpm?: 'tis' | 'crb';
   /** The event log for the log area, given after the TPM has been extended. Up to `LOG_AREA.size` bytes. */
   readonly eventLog?: Uint8Array;
-  /** Fresh randomness for the guest's generator; 32-bit kernels take it. */
-  readonly seed?: Uint8Array;
 }
 
 export interface PlacedLinux {
@@ -48,13 +52,7 @@ export const directTables = ({ machine, tpm }: Pick<LinuxBoot, 'machine' | 'tpm'
 
 /** Place everything. Throws LinuxGuestError LINUX_MEMORY when it does not fit. */
 export function placeLinux(boot: LinuxBoot): PlacedLinux {
-  const { kernel, initrd, memoryBytes, eventLog } = boot;
-  const commandLine = encodeCommandLine(boot.commandLine);
-  const initrdStart = Math.floor((memoryBytes - initrd.length) / MEBIBYTE) * MEBIBYTE;
-  if (initrdStart < kernel.end) {
-    const needed = Math.ceil((kernel.end + initrd.length) / MEBIBYTE) + 1;
-    throw new LinuxGuestError('LINUX_MEMORY', `kernel and initramfs need ${needed} MiB of memory at the least`);
-  }
+  const { memoryBytes, eventLog } = boot;
   if (eventLog !== undefined && eventLog.length > LOG_AREA.size) {
     throw new LinuxGuestError('LINUX_MEMORY', `the event log has ${eventLog.length} bytes; its area ${LOG_AREA.size}`);
   }
@@ -65,12 +63,42 @@ export function placeLinux(boot: LinuxBoot): PlacedLinux {
     { start: LOG_AREA.address, size: LOG_AREA.size, type: 'nvs' },
     { start: MEBIBYTE, size: memoryBytes - MEBIBYTE, type: 'ram' },
   ];
-  const params = {
-    commandLine: COMMAND_LINE,
-    initrd: { start: initrdStart, size: initrd.length },
-    rsdp: acpi.rsdp,
-    memory,
+  const { segments, entry } = placeKernel(boot, memoryBytes, memory, acpi.rsdp);
+  return {
+    segments: [
+      ...segments,
+      { gpa: acpi.base, bytes: acpi.bytes },
+      ...(eventLog ? [{ gpa: LOG_AREA.address, bytes: eventLog }] : []),
+    ],
+    entry,
   };
+}
+
+/** What firmware has at the top of memory: tables, the event log, its own stacks. */
+const FIRMWARE_TOP = MEBIBYTE;
+
+/** The same behind firmware, which placed tables and log at the top of memory, and a pointer to them where kernels look. */
+export function placeBehindFirmware(boot: KernelBoot): PlacedLinux {
+  const top = boot.memoryBytes - FIRMWARE_TOP;
+  const memory: MemoryRange[] = [
+    { start: 0, size: LOW_RAM_END, type: 'ram' },
+    { start: LOW_RAM_END, size: MEBIBYTE - LOW_RAM_END, type: 'reserved' },
+    { start: MEBIBYTE, size: top - MEBIBYTE, type: 'ram' },
+    { start: top, size: FIRMWARE_TOP, type: 'reserved' },
+  ];
+  return placeKernel(boot, top, memory, 0);
+}
+
+/** Kernel, initramfs below `top`, and what the kernel is told; `rsdp` 0 has it look for the tables itself. */
+function placeKernel(boot: KernelBoot, top: number, memory: readonly MemoryRange[], rsdp: number): PlacedLinux {
+  const { kernel, initrd } = boot;
+  const commandLine = encodeCommandLine(boot.commandLine);
+  const initrdStart = Math.floor((top - initrd.length) / MEBIBYTE) * MEBIBYTE;
+  if (initrdStart < kernel.end) {
+    const needed = Math.ceil((kernel.end + initrd.length) / MEBIBYTE) + 1;
+    throw new LinuxGuestError('LINUX_MEMORY', `kernel and initramfs need ${needed} MiB of memory at the least`);
+  }
+  const params = { commandLine: COMMAND_LINE, initrd: { start: initrdStart, size: initrd.length }, rsdp, memory };
   const start = entryOf(kernel);
   const information =
     start.protocol === 'pvh'
@@ -82,9 +110,7 @@ export function placeLinux(boot: LinuxBoot): PlacedLinux {
       { gpa: initrdStart, bytes: initrd },
       { gpa: BOOT_PARAMS, bytes: information },
       { gpa: COMMAND_LINE, bytes: commandLine },
-      { gpa: acpi.base, bytes: acpi.bytes },
       ...(boot.seed ? [{ gpa: SETUP_DATA, bytes: rngSeed(boot.seed) }] : []),
-      ...(eventLog ? [{ gpa: LOG_AREA.address, bytes: eventLog }] : []),
     ],
     // Each protocol looks for its information in a register of its own.
     entry: { eip: start.eip, esi: BOOT_PARAMS, ebx: start.protocol === 'pvh' ? BOOT_PARAMS : 0 },

@@ -1,4 +1,5 @@
 export { linuxCache } from './apt.ts';
+export { type FirmwareLaunch, launchBehindFirmware } from './behind-firmware.ts';
 export { directTables, type LinuxBoot, LOG_AREA, type PlacedLinux, placeLinux } from './boot.ts';
 export { LinuxGuestError } from './error.ts';
 export { FAST_COMMAND_LINE, fetchLinux, type LinuxArchitecture, type LinuxFiles } from './guest.ts';
@@ -13,4 +14,4 @@ export {
   type PreparedLinux,
   prepareLinux,
 } from './launch.ts';
-export { measuredEvents } from './measure.ts';
+export { kernelEvents, measuredEvents } from './measure.ts';

@@ -4,7 +4,7 @@
  * sections 3.3.4 (which PCR) and 10.4 (event types); tags of Linux drivers/firmware/efi/libstub/efi-stub-helper.c.
  */
 import type { MeasuredEvent } from '../firmware/tpm-startup.ts';
-import { directTables, type LinuxBoot } from './boot.ts';
+import { directTables, type KernelBoot, type LinuxBoot } from './boot.ts';
 
 const EV = {
   POST_CODE: 0x01,
@@ -35,6 +35,13 @@ export function measuredEvents(
       measured: [separator],
       event: separator,
     })),
+    ...kernelEvents(boot),
+  ];
+}
+
+/** What a loader measures, whatever firmware was there before it. */
+export function kernelEvents(boot: Pick<KernelBoot, 'kernel' | 'initrd' | 'commandLine'>): MeasuredEvent[] {
+  return [
     {
       pcr: 4,
       type: EV.EFI_BOOT_SERVICES_APPLICATION,
