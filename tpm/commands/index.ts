@@ -4,6 +4,7 @@ import { asymmetricCommands } from './asymmetric.ts';
 import { attestationCommands } from './attestation.ts';
 import { auditCommands } from './audit.ts';
 import { capabilityCommands } from './capability.ts';
+import { CertifyX509 } from './certify-x509.ts';
 import { clockCommands } from './clocks.ts';
 import { contextCommands } from './contexts.ts';
 import { credentialCommands } from './credential.ts';
@@ -42,6 +43,7 @@ export const allCommands = [
   ...eccEncryptionCommands,
   ...nvCommands,
   ...attestationCommands,
+  CertifyX509,
   ...signingCommands,
   ...policyCommands,
   ...policyCapabilityCommands,

@@ -30,10 +30,14 @@ export function pkcs1SignatureBlock(size: number, hashAlg: number, digest: Uint8
   return concat(Uint8Array.of(0, 1), new Uint8Array(padding).fill(0xff), Uint8Array.of(0), info);
 }
 
-/** EMSA-PSS. The salt is as long as it can be, up to the digest's length (FIPS 186-4). */
+/** Octets of EMSA-PSS salt for a modulus of `size` octets: as many as fit, up to the digest's length (FIPS 186-4). */
+export const pssSaltSize = (size: number, hashAlg: number): number =>
+  Math.min(DIGEST_SIZE[hashAlg]!, size - DIGEST_SIZE[hashAlg]! - 2);
+
+/** EMSA-PSS. TPM_RC_SIZE if the key is too small. */
 export function pssBlock(crypto: CryptoProvider, size: number, hashAlg: number, digest: Uint8Array): Uint8Array {
   const hashSize = digest.length;
-  const saltSize = Math.min(hashSize, size - hashSize - 2);
+  const saltSize = pssSaltSize(size, hashAlg);
   if (saltSize < 0) throw new TpmError(TPM_RC.SIZE);
   const salt = crypto.random(saltSize);
   const h = crypto.hash(hashAlg, new Uint8Array(8), digest, salt);
