@@ -15,7 +15,8 @@ const TAG_COMID = 506;
 const TAG_COSWID = 505;
 const TAG_COTL = 508;
 const CONTENT_TYPES = new Set(['application/rim+cbor', 'application/corim-unsigned+cbor']);
-const HEADER = { contentType: 3, meta: 8 } as const;
+const HEADER = { contentType: 3, meta: 8, chain: 33 } as const;
+const MAX_CHAIN = 8;
 
 export interface Validity {
   readonly notBefore?: Date;
@@ -89,6 +90,20 @@ export function verifyCorim(
 export const inspectSignedCorim = (bytes: Uint8Array, options: CorimOptions = {}): SignedCorim =>
   openSigned(bytes, options).signed;
 
+/**
+ * The certificates of its signer that a signed CoRIM carries, leaf first (x5chain, RFC 9360); to be validated before the
+ * leaf's key is believed. Throws CorimError for one without.
+ */
+export function signerChain(bytes: Uint8Array): readonly Uint8Array[] {
+  const { headers, unprotected } = opened(bytes);
+  const value: unknown = headers.get(HEADER.chain) ?? unprotected.get(HEADER.chain);
+  const chain: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (chain.length === 0 || chain.length > MAX_CHAIN || !chain.every((one) => one instanceof Uint8Array)) {
+    throw new CorimError('corim-signature', 'it carries no certificate of its signer');
+  }
+  return chain;
+}
+
 function openSigned(bytes: Uint8Array, options: CorimOptions) {
   const object = opened(bytes);
   const { headers, payload } = object;
@@ -107,7 +122,7 @@ function openSigned(bytes: Uint8Array, options: CorimOptions) {
 
 function opened(bytes: Uint8Array) {
   try {
-    return readForeignSign1(bytes, [HEADER.meta]);
+    return readForeignSign1(bytes, [HEADER.meta, HEADER.chain]);
   } catch (cause) {
     if (cause instanceof CoseError) throw new CorimError('corim-structure', cause.message, cause);
     throw cause;

@@ -1,8 +1,9 @@
 /** CoRIM in appraisal: provisioned, signed, changed, superseded, out of date and revoked. */
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, KeyObject } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { base64, corim, type Manifest, signedCorim } from '../../test/attestation/corim.ts';
 import { NONCE, SELECTION, softwareMachine } from '../../test/attestation/machine.ts';
+import { type Authority, authority, der, issue, newKeys } from '../../test/support/certificate-authority.ts';
 import { CorimError } from '../corim/comid.ts';
 import { parseEventLog } from '../eventlog/format.ts';
 import { SHA256 } from '../hash.ts';
@@ -94,7 +95,7 @@ describe.each([false, true])('a manifest (signed: %s)', (signed) => {
     expect(verdict(referenceOf(until)).state).toBe('affirming');
     expect(verdict(referenceOf(until), new Date('2026-01-03T00:00:00Z'))).toMatchObject({
       state: 'expired',
-      detail: 'a value of "example-manifest/firmware", which is no longer valid',
+      detail: 'a value of "example-manifest/firmware", which does not stand: no longer valid',
       ear: { status: 'none', vector: {} },
     });
   });
@@ -120,6 +121,48 @@ test('values are of the environments that were asked for', () => {
   expect(verdict({ ...reference, manifests: [...reference.manifests, { ...first, vendor: 'Other' }] }).state).toBe(
     'affirming',
   );
+});
+
+describe('a manifest that carries the certificates of its signer', () => {
+  const UNTIL_2026 = { notBefore: new Date('2020-01-01'), notAfter: new Date('2026-07-01') };
+  async function provisioned(root: Authority, trusted = root) {
+    const issuer = await authority('Issuer', root);
+    const keys = await newKeys();
+    const leaf = await issue(issuer, keys.publicKey, '1.3.6.1.5.5.7.3.36', UNTIL_2026);
+    const chain = [der(leaf), der(issuer.certificate)];
+    const signer = KeyObject.from(keys.privateKey);
+    const manifest = {
+      corim: base64(signedCorim({ registers }, signer, chain)),
+      anchors: [base64(der(trusted.certificate))],
+    };
+    return { selection: [{ bank: 'sha256', pcrs: SELECTION }], manifests: [manifest] };
+  }
+
+  test('counts when they lead to an anchor, at the time of the appraisal', async () => {
+    const reference = await provisioned(await authority('Root'));
+    expect(verdict(reference).state).toBe('affirming');
+    expect(verdict(reference, new Date('2027-01-01'))).toMatchObject({
+      state: 'expired',
+      detail: expect.stringContaining('is out of its dates'),
+    });
+    expect(verdict(reference).state).toBe('affirming');
+    const stranger = await provisioned(await authority('Root'), await authority('Root'));
+    expect(verdict(stranger)).toMatchObject({
+      state: 'contraindicated',
+      failed: ['reference-pcr-sha256-0', 'reference-pcr-sha256-7'],
+    });
+  });
+
+  test('is refused without them, and when it is held to a key as well', async () => {
+    const root = base64(der((await authority('Root')).certificate));
+    const bare = { corim: base64(signedCorim({ registers }, privateKey)), anchors: [root] };
+    expect(() => compileReference({ selection: [{ bank: 'sha256', pcrs: SELECTION }], manifests: [bare] })).toThrow(
+      'it carries no certificate of its signer',
+    );
+    expect(() =>
+      compileReference({ selection: [{ bank: 'sha256', pcrs: SELECTION }], manifests: [{ ...bare, key }] }),
+    ).toThrow('held to a key or to anchors');
+  });
 });
 
 describe('a manifest is refused when it is provisioned', () => {

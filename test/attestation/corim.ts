@@ -57,12 +57,13 @@ export function corim(manifest: Manifest): Uint8Array {
   return encodeCbor(new Tag(document, 501));
 }
 
-/** The same, signed. */
-export function signedCorim(manifest: Manifest, key: KeyObject): Uint8Array {
+/** The same, signed; with the signer's certificates, where there are some. */
+export function signedCorim(manifest: Manifest, key: KeyObject, chain: readonly Uint8Array[] = []): Uint8Array {
   const meta = encodeCbor(new Map([[0, new Map([[0, 'Example']])]]));
   const headers = new Map<number, CborValue>([
     [3, 'application/rim+cbor'],
     [8, meta],
+    ...(chain.length === 0 ? [] : [[33, chain] as const]),
   ]);
   return signSign1(corim(manifest), key, headers);
 }
