@@ -1,12 +1,16 @@
 /** Hostile evidence of machines with a TPM: each with where it comes from and the check that must refuse it. */
 import { concatBytes } from '../../attestation/bytes.ts';
+import type { Status } from '../../attestation/checks.ts';
 import { EVENT, EventLogWriter, parseEventLog } from '../../attestation/eventlog/format.ts';
 import { replayLog } from '../../attestation/eventlog/replay.ts';
 import { SHA1, SHA256 } from '../../attestation/hash.ts';
+import { CERTIFICATE } from '../../attestation/ima/vectors.test-support.ts';
 import { machineEvidence } from '../../attestation/machine/appraise.ts';
+import type { MachineCertificates } from '../../attestation/machine/certificates.ts';
 import { encodeMachineEvidence } from '../../attestation/machine/evidence.ts';
 import type { AppraisalContext } from '../../attestation/verifier/evidence-format.ts';
 import { encode, TPM_GENERATED_VALUE, TPM_ST, TPMS_ATTEST } from '../../tpm/structures/index.ts';
+import { base64, corim, type Manifest } from './corim.ts';
 import { bootAggregate, entryBytes, type FileEntry, imaList, templateData } from './ima-list.ts';
 import { bootLog, efiVariable, NONCE, SELECTION, softwareKey, softwareMachine, type Variation } from './machine.ts';
 
@@ -14,7 +18,7 @@ export interface Hostile {
   readonly name: string;
   /** The check that must fail; `evidence-format` for what must not open. */
   readonly check: string;
-  readonly state?: 'warning' | 'contraindicated';
+  readonly state?: Exclude<Status, 'affirming'>;
   run(): { readonly state: string; readonly failed: readonly string[] };
 }
 
@@ -105,6 +109,33 @@ const malformed = (name: string, make: () => Uint8Array): Hostile => ({
   name,
   check: 'evidence-format',
   run: () => appraised(make()),
+});
+
+/** The good machine over values in a manifest, and nothing else. */
+const withManifest = (name: string, check: string, manifest: Manifest, more: object = {}): Hostile => ({
+  name,
+  check,
+  ...('revoked' in more && { state: 'revoked' as const }),
+  run() {
+    const { selection } = machine.reference;
+    const reference = { selection, manifests: [{ corim: base64(corim(manifest)), ...more }] };
+    return appraised(machine.evidence(), { reference });
+  },
+});
+
+/** What is certified here is a key of openssl's, which is its own authority. */
+const withCertificates = (
+  name: string,
+  check: string,
+  certificates: MachineCertificates,
+  require: string[] = [],
+): Hostile => ({
+  name,
+  check,
+  run() {
+    const reference = { ...machine.reference, certificates: { anchors: [base64(CERTIFICATE)], require } };
+    return appraised(encodeMachineEvidence({ ...parts, certificates }), { reference });
+  },
 });
 
 export const HOSTILE_MACHINES: readonly Hostile[] = [
@@ -526,7 +557,34 @@ export const HOSTILE_MACHINES: readonly Hostile[] = [
       return appraised(machine.evidence(variation), { reference });
     },
   },
+  // Manifests and certificates.
+  withManifest('a register that the manifest has otherwise', 'reference-pcr-sha256-7', { registers: { 7: [NONCE] } }),
+  withManifest('an event that the manifest does not list', 'reference-event-sha256-8', { events: { 8: [NONCE] } }),
+  withManifest(
+    'values of a manifest that was revoked',
+    'reference-pcr-sha256-0',
+    { registers: { 0: [parts.pcrs.get(SHA256.id)?.get(0) ?? NONCE] } },
+    { revoked: 'withdrawn' },
+  ),
+  withManifest('a manifest about a register that is not quoted', 'reference-values', { registers: { 23: [NONCE] } }),
+  withCertificates('no certificate of its key where one is required', 'iak-certificate', {}, ['iak']),
+  withCertificates('the certificate of another key', 'iak-key', { iak: [CERTIFICATE] }),
+  withCertificates('a certificate that is none', 'iak-certificate', { iak: [NONCE] }),
+  withCertificates('a certificate in BER of indefinite length', 'iak-certificate', {
+    iak: [Uint8Array.of(0x30, 0x80, 0, 0)],
+  }),
+  withCertificates('an IDevID that nobody certified', 'idevid-key', { iak: [CERTIFICATE], idevid: [CERTIFICATE] }),
+  withCertificates('an EK certificate where none was enrolled', 'ek-certificate', { ek: [CERTIFICATE] }),
+  withCertificates('a platform certificate that is an ordinary one', 'platform-certificate', {
+    platform: [CERTIFICATE],
+  }),
   // The envelope.
+  malformed('a chain of nine certificates', () =>
+    encodeMachineEvidence({ ...parts, certificates: { iak: Array.from({ length: 9 }, () => CERTIFICATE) } }),
+  ),
+  malformed('certificates of nobody', () =>
+    encodeMachineEvidence({ ...parts, certificates: { nobody: [CERTIFICATE] } as MachineCertificates }),
+  ),
   malformed('nothing', () => new Uint8Array()),
   malformed('bytes that are not CBOR', () => new Uint8Array(100).fill(0xff)),
   malformed('a byte after the end', () => concatBytes(machine.evidence(), Uint8Array.of(0))),
