@@ -6,7 +6,8 @@ import { startNexusTpm } from '../support/nexus-tpm.ts';
 import { freePortPair, hasSwtpm, startSwtpm } from '../support/swtpm.ts';
 import { folder, SUITES, type Suite, scripts, transcript } from './transcripts.ts';
 
-const installed = (suite: Suite) => spawnSync('sh', ['-c', `command -v ${suite.probe}`]).status === 0;
+const installed = ({ probe, needs = 'true' }: Suite) =>
+  spawnSync('sh', ['-c', `command -v ${probe} && ${needs}`]).status === 0;
 const recorded = (suite: Suite, script: string) => readFileSync(`${folder(suite)}${script}.transcript`, 'utf8');
 
 for (const suite of SUITES) {

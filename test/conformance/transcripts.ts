@@ -7,6 +7,8 @@ export interface Suite {
   readonly name: 'tpm2-tools' | 'tpm2-abrmd' | 'fapi' | 'ibm-tss';
   /** A program of the package, to see whether it is installed. */
   readonly probe: string;
+  /** A shell command that says whether what the scripts need besides is installed. */
+  readonly needs?: string;
   /** How the names of the tools that its scripts use begin. */
   readonly prefix: string;
   /** Variables that send the client to the TPM at a port. */
@@ -23,6 +25,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'tpm2-abrmd',
     probe: 'tpm2-abrmd',
+    needs: 'command -v dbus-run-session && /sbin/ldconfig -p | grep -q libtss2-tcti-tabrmd',
     prefix: 'tpm2_',
     environment: ({ swtpm }) => ({ TPM_TCTI: `swtpm:host=127.0.0.1,port=${swtpm}` }),
   },

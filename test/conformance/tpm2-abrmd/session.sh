@@ -5,7 +5,7 @@ if [ -z "${CONFORMANCE_BUS:-}" ]; then CONFORMANCE_BUS=1 exec dbus-run-session -
 tpm2-abrmd --session --allow-root --tcti="$TPM_TCTI" >/dev/null 2>&1 &
 broker=$!
 export TPM2TOOLS_TCTI=tabrmd:bus_type=session
-until tpm2_getrandom 1 >/dev/null 2>&1; do kill -0 $broker 2>/dev/null || exit 1; done
+until tpm2_getrandom 1 >/dev/null 2>&1; do kill -0 $broker 2>/dev/null && sleep 0.1 || exit 1; done
 folder=$(cd "$(dirname "$0")" && pwd)
 . "$folder/../tpm2-tools/lib.sh"
 trap 'kill $broker; rm -rf "$work"' EXIT

@@ -13,8 +13,9 @@ compare() {
   bytes "$2"
   held=
   for operation in eq neq sgt ugt slt ult sge uge sle ule bs bc; do
-    tpm2_policynv -Q -C o -S s.ses -i operand 0x1500031 $operation 2>err && held="$held $operation"
-    command tpm2_flushcontext -l 2>/dev/null
+    if tpm2_policynv -Q -C o -S s.ses -i operand 0x1500031 $operation 2>err; then held="$held $operation"; else
+      command tpm2_flushcontext -l 2>/dev/null
+    fi
   done
   echo "$1 and $2:$held"
 }

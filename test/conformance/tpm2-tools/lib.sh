@@ -10,8 +10,11 @@ export TPM2TOOLS_ENABLE_ERRATA=1
 # The last response code that a tool met, as ESYS prints it.
 code() { grep -oE 'Es?ys_[A-Za-z0-9_]+\(0x[0-9A-F]+\)|ErrorCode \(0x[0-9a-f]+\)' err | tail -1; }
 
-# Without a resource manager the tools leave their objects behind.
-tidy() { command tpm2_flushcontext -t >/dev/null 2>&1; }
+# Without a resource manager the tools leave their objects behind, those that load one.
+tidy() {
+  case $1 in flushcontext | getcap | pcr* | policy[aclnopt]* | policyduplicationselect | print | rc_decode) return ;; esac
+  command tpm2_flushcontext -t >/dev/null 2>&1
+}
 
 # ok TOOL ARGUMENTS...: must succeed. Its output lies in the file out.
 ok() {
@@ -19,7 +22,7 @@ ok() {
     echo "FAILED tpm2_$* $(code)"
     cat err >&2
   fi
-  tidy
+  tidy "$@"
 }
 
 # show TOOL ARGUMENTS...: must succeed, and what it prints is the same on every TPM.
@@ -32,7 +35,7 @@ show() {
 # no TOOL ARGUMENTS...: must be refused; the response code is part of the transcript.
 no() {
   if "tpm2_$@" >out 2>err; then echo "NOT REFUSED tpm2_$*"; else echo "refused $1 $(code)"; fi
-  tidy
+  tidy "$@"
   # A tool that is refused leaves its own session behind too; those of scripts are saved between tools.
   command tpm2_flushcontext -l >/dev/null 2>&1
 }
