@@ -1,16 +1,13 @@
 /** Context management. Part 3, section 28; Part 1, section 30. */
 import { concat, equalSecret, u32be, u64be } from '../crypto/bytes.ts';
 import { KDFa } from '../crypto/kdf.ts';
-import type { Sequence } from '../state/objects.ts';
 import { OBJECT, objectOf } from '../state/persist.ts';
-import { SESSION } from '../state/session-record.ts';
-import type { Session } from '../state/sessions.ts';
+import { SEQUENCE, sequenceFields, sequenceOf } from '../state/sequence-record.ts';
+import { SESSION, sessionOf } from '../state/session-record.ts';
 import {
   decode,
   encode,
-  list,
   Reader,
-  struct,
   TPM_ALG,
   TPM_CC,
   TPM_HANDLE,
@@ -30,20 +27,6 @@ const KEY_BITS = 256;
 const OBJECT_HANDLE = 0x80000000;
 const SEQUENCE_HANDLE = 0x80000001;
 const STCLEAR_HANDLE = 0x80000002;
-/** Sequences cannot leave as bytes (a hash in progress has no portable form): the blob is a claim on this table. */
-const MAX_SAVED_SEQUENCES = 64;
-const savedSequences = new WeakMap<object, Map<bigint, Sequence>>();
-const SEQUENCE = struct({ ids: list(u32, 2, 2) });
-
-function sequencesOf(tpm: Context): Map<bigint, Sequence> {
-  let saved = savedSequences.get(tpm.state);
-  if (saved === undefined) {
-    saved = new Map();
-    savedSequences.set(tpm.state, saved);
-  }
-  return saved;
-}
-
 /** The keys of context protection: bound to the hierarchy's proof, the resets since manufacture and the sequence. */
 function keys(tpm: Context, sequence: bigint, handle: number, hierarchy: number): { key: Uint8Array; mac: Uint8Array } {
   const { state, crypto } = tpm;
@@ -101,11 +84,7 @@ export const ContextSave = command(
     const sequence = tpm.objectContexts;
     const { hierarchy } = slot;
     if (slot.kind === 'sequence') {
-      const saved = sequencesOf(tpm);
-      saved.set(sequence, { ...slot, states: slot.states.map(({ alg, state }) => ({ alg, state: state.clone() })) });
-      if (saved.size > MAX_SAVED_SEQUENCES) saved.delete(saved.keys().next().value!); // not empty
-      const claim = encode(SEQUENCE, { ids: [Number(sequence >> 32n), Number(sequence & 0xffffffffn)] });
-      const contextBlob = seal(tpm, sequence, SEQUENCE_HANDLE, hierarchy, claim);
+      const contextBlob = seal(tpm, sequence, SEQUENCE_HANDLE, hierarchy, encode(SEQUENCE, sequenceFields(slot)));
       return { context: { sequence, savedHandle: SEQUENCE_HANDLE, hierarchy, contextBlob } };
     }
     const savedHandle = slot.stClear ? STCLEAR_HANDLE : OBJECT_HANDLE;
@@ -137,18 +116,16 @@ export const ContextLoad = command(
       if (saved?.handle !== savedHandle || saved.sequence !== sequence) throw new TpmError(TPM_RC.HANDLE, 'context');
       if (sessions.loadedAvailable <= 0) throw new TpmError(TPM_RC.SESSION_MEMORY);
       sessions.saved.delete(slot);
-      sessions.loaded.set(savedHandle, decode(SESSION, data) as Session);
+      sessions.loaded.set(savedHandle, sessionOf(decode(SESSION, data)));
       return { loadedHandle: savedHandle };
     }
     if (tpm.state.hierarchy(hierarchy)?.enabled === false) throw new TpmError(TPM_RC.HIERARCHY, 'context');
     const handle = objects.freeHandle();
-    if (savedHandle === SEQUENCE_HANDLE) {
-      const saved = sequencesOf(tpm).get(sequence);
-      if (saved === undefined) throw new TpmError(TPM_RC.INTEGRITY, 'context');
-      objects.add({ ...saved, handle, states: saved.states.map(({ alg, state }) => ({ alg, state: state.clone() })) });
-    } else {
-      objects.add(objectOf(handle, decode(OBJECT, data)));
-    }
+    objects.add(
+      savedHandle === SEQUENCE_HANDLE
+        ? sequenceOf(tpm.crypto, handle, decode(SEQUENCE, data))
+        : objectOf(handle, decode(OBJECT, data)),
+    );
     return { loadedHandle: handle };
   },
 );

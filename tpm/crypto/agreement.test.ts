@@ -14,6 +14,7 @@ import { describe, expect, it } from 'vitest';
 import { DIGEST_SIZE, TPM_ALG, TPM_ECC } from '../structures/constants.ts';
 import { TpmError } from '../structures/errors.ts';
 import { fromBigInt, toBigInt } from './bytes.ts';
+import { Cmac } from './cmac.ts';
 import { CURVES } from './curves.ts';
 import { ecdaaSign, ecschnorrSign, ecschnorrVerify } from './ecc-signatures.ts';
 import { loadLibcrypto } from './libcrypto.ts';
@@ -53,6 +54,19 @@ describe.each(onNode)('noble and $name agree', (node) => {
         const split = state.clone();
         expect(split.update(b).digest()).toEqual(noble.hmac(alg, key, a, b));
         expect(state.digest()).toEqual(noble.hmac(alg, key, a));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('on the state of a hash and an HMAC: what one exports, the other continues', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...HASHES), octets(0, 300), octets(0, 300), octets(0, 200), (alg, a, b, key) => {
+        const state = node.hashStart(alg).update(a).export();
+        expect(noble.hashResume(alg, state).export()).toEqual(state);
+        expect(noble.hashResume(alg, state).update(b).digest()).toEqual(node.hash(alg, a, b));
+        const mac = noble.hmacStart(alg, key).update(a).export();
+        expect(node.hmacResume(alg, mac).update(b).digest()).toEqual(node.hmac(alg, key, a, b));
       }),
       { numRuns: 200 },
     );
@@ -280,3 +294,23 @@ function asKeyObject(rsa: RsaKey): KeyObject {
     },
   });
 }
+
+describe('the state of a running hash', () => {
+  it('is the chaining value of FIPS 180-4, the length, and the unfinished block', () => {
+    const initial = '6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19'; // section 5.3.3
+    const state = noble.hashStart(TPM_ALG.SHA256).update(new TextEncoder().encode('abc')).export();
+    expect(Buffer.from(state).toString('hex')).toBe(`${initial}0000000000000003616263`);
+  });
+
+  it('octets that are none are refused', () => {
+    for (const alg of HASHES) {
+      const state = noble.hashStart(alg).update(new Uint8Array(5)).export();
+      for (const wrong of [new Uint8Array(0), state.subarray(1), Uint8Array.of(...state, 0, 0)])
+        expect(() => noble.hashResume(alg, wrong)).toThrow(RangeError);
+      const mac = noble.hmacStart(alg, new Uint8Array(5)).export();
+      expect(() => noble.hmacResume(alg, mac.subarray(0, mac.length - 1))).toThrow(RangeError);
+    }
+    const cmac = new Cmac(noble, new Uint8Array(16)).export();
+    expect(() => Cmac.resume(noble, cmac.subarray(0, 32))).toThrow(RangeError);
+  });
+});

@@ -36,6 +36,19 @@ export class Cmac implements HashState {
     return this.#encrypt(this.#chain, last);
   }
 
+  export(): Uint8Array {
+    return concat(Uint8Array.of(this.#key.length), this.#key, this.#chain, this.#rest);
+  }
+
+  /** Continue from what `export` gave. Throws `RangeError` for octets that are no state. */
+  static resume(crypto: CryptoProvider, state: Uint8Array): Cmac {
+    const chain = 1 + (state[0] ?? 0);
+    const rest = chain + BLOCK;
+    if (![16, 24, 32].includes(chain - 1) || state.length < rest || state.length > rest + BLOCK)
+      throw new RangeError('these octets are not the state of a CMAC');
+    return new Cmac(crypto, state.slice(1, chain), state.slice(chain, rest), state.slice(rest));
+  }
+
   clone(): Cmac {
     return new Cmac(this.#crypto, this.#key, this.#chain.slice(), this.#rest.slice());
   }

@@ -15,6 +15,7 @@ import { NOBLE_CURVES } from './noble-curve.ts';
 import { deriveRsa } from './primes.ts';
 import type { AesMode, CryptoProvider, EcPoint, HashState, RsaKey } from './provider.ts';
 import { rsaNumbers } from './rsa-key.ts';
+import { RunningHash, RunningHmac } from './running-hash.ts';
 
 const HASHES = {
   [TPM_ALG.SHA1]: sha1,
@@ -54,7 +55,11 @@ export class NobleCrypto implements CryptoProvider {
   }
 
   hashStart(alg: number): HashState {
-    return hashOf(alg).create();
+    return new RunningHash(hashOf(alg).create());
+  }
+
+  hashResume(alg: number, state: Uint8Array): HashState {
+    return RunningHash.resume(hashOf(alg), state);
   }
 
   hmac(alg: number, key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
@@ -64,7 +69,11 @@ export class NobleCrypto implements CryptoProvider {
   }
 
   hmacStart(alg: number, key: Uint8Array): HashState {
-    return hmac.create(hashOf(alg), key);
+    return RunningHmac.start(hashOf(alg), key);
+  }
+
+  hmacResume(alg: number, state: Uint8Array): HashState {
+    return RunningHmac.resume(hashOf(alg), state);
   }
 
   aes(mode: AesMode, encrypt: boolean, key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {

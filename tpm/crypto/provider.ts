@@ -24,6 +24,8 @@ export interface HashState {
   update(data: Uint8Array): HashState;
   digest(): Uint8Array;
   clone(): HashState;
+  /** The state as octets, secret where the message or the key is. The same from every provider. */
+  export(): Uint8Array;
 }
 
 /** Cryptographic primitives. Hash algorithms and curves are named by TPM_ALG_ID and TPM_ECC_CURVE. */
@@ -32,8 +34,12 @@ export interface CryptoProvider {
   /** H(parts[0] || parts[1] || ...). */
   hash(alg: number, ...parts: readonly Uint8Array[]): Uint8Array;
   hashStart(alg: number): HashState;
+  /** Continue a hash from what `export` gave. Throws `RangeError` for octets that are no state of it. */
+  hashResume(alg: number, state: Uint8Array): HashState;
   hmac(alg: number, key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array;
   hmacStart(alg: number, key: Uint8Array): HashState;
+  /** Continue an HMAC, likewise. */
+  hmacResume(alg: number, state: Uint8Array): HashState;
   /** AES without padding. `iv` is 16 octets (none for ECB); CBC and ECB take whole blocks only. */
   aes(mode: AesMode, encrypt: boolean, key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array;
   /** A fresh RSA key by the provider's own randomness. */

@@ -1,8 +1,7 @@
 /**
  * State that leaves a TPM and comes back: for migration of virtual machines, snapshots, export and import.
  * *Permanent* state is what survives power loss, the records of the store. *Volatile* state is what power loss takes
- * from a running TPM; hash sequences in progress are not part of it, as their state lies inside the crypto provider.
- * The bytes hold every secret of the TPM in the clear.
+ * from a running TPM. The bytes hold every secret of the TPM in the clear.
  */
 import type { Context } from '../commands/context.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
@@ -12,11 +11,8 @@ import {
   encode,
   type Infer,
   list,
-  type Schema,
   struct,
   TPM_ALG,
-  TPMI_ALG_HASH,
-  TPMT_SYM_DEF,
   u8,
   u16,
   u32,
@@ -27,7 +23,8 @@ import { setNvAttributes } from './nv.ts';
 import { bytes, loadState, OBJECT, objectFields, objectOf } from './persist.ts';
 import type { Profile } from './profile.ts';
 import { applySaved, encodeSaved } from './saved.ts';
-import type { Session } from './sessions.ts';
+import { SEQUENCE, sequenceFields, sequenceOf } from './sequence-record.ts';
+import { optional, SESSION, sessionOf } from './session-record.ts';
 import { TpmState } from './state.ts';
 import { MemoryStore, type RecordChange, type RecordStore } from './store.ts';
 
@@ -41,32 +38,39 @@ export class StateFormatError extends Error {
   }
 }
 
-const VERSION = 1;
-const PERMANENT_MAGIC = new TextEncoder().encode('NXTPM-P\n');
-const VOLATILE_MAGIC = new TextEncoder().encode('NXTPM-V\n');
+/** A kind of state: what its bytes start with, and the version that is written. Older ones are read. */
+interface Kind {
+  readonly magic: Uint8Array;
+  readonly version: number;
+}
+const PERMANENT: Kind = { magic: new TextEncoder().encode('NXTPM-P\n'), version: 1 };
+/** Version 1 had no sequences. */
+const VOLATILE: Kind = { magic: new TextEncoder().encode('NXTPM-V\n'), version: 2 };
 const CHECKSUM_SIZE = 32;
 
 /** Magic, version, body, SHA-256 over all before it. */
-function seal(crypto: CryptoProvider, magic: Uint8Array, body: Uint8Array): Uint8Array {
+function seal(crypto: CryptoProvider, { magic, version }: Kind, body: Uint8Array): Uint8Array {
   const sealed = new Uint8Array(magic.length + 2 + body.length + CHECKSUM_SIZE);
   sealed.set(magic);
-  sealed[magic.length + 1] = VERSION;
+  sealed[magic.length + 1] = version;
   sealed.set(body, magic.length + 2);
   const content = sealed.subarray(0, sealed.length - CHECKSUM_SIZE);
   sealed.set(crypto.hash(TPM_ALG.SHA256, content), content.length);
   return sealed;
 }
 
-function unseal(crypto: CryptoProvider, magic: Uint8Array, sealed: Uint8Array): Uint8Array {
+function unseal(crypto: CryptoProvider, kind: Kind, sealed: Uint8Array): { version: number; body: Uint8Array } {
+  const { magic } = kind;
   const content = sealed.subarray(0, Math.max(0, sealed.length - CHECKSUM_SIZE));
   if (content.length < magic.length + 2 || magic.some((byte, i) => content[i] !== byte))
     throw new StateFormatError('these bytes are not the state of a TPM');
   const version = ((content[magic.length] ?? 0) << 8) | (content[magic.length + 1] ?? 0);
-  if (version !== VERSION) throw new StateFormatError(`state of version ${version}; this program knows ${VERSION}`);
+  if (version < 1 || version > kind.version)
+    throw new StateFormatError(`state of version ${version}; this program knows ${kind.version}`);
   const checksum = crypto.hash(TPM_ALG.SHA256, content);
   if (checksum.some((byte, i) => byte !== sealed[content.length + i]))
     throw new StateFormatError('the state is damaged: its checksum does not fit');
-  return content.slice(magic.length + 2);
+  return { version, body: content.slice(magic.length + 2) };
 }
 
 const RECORDS = list(struct({ key: buffer(64), value: bytes }), 4096);
@@ -76,7 +80,7 @@ export function encodePermanent(crypto: CryptoProvider, store: RecordStore): Uin
   const records = [...store.keys('')]
     .sort()
     .map((key) => ({ key: new TextEncoder().encode(key), value: store.get(key) ?? new Uint8Array(0) }));
-  return seal(crypto, PERMANENT_MAGIC, encode(RECORDS, records));
+  return seal(crypto, PERMANENT, encode(RECORDS, records));
 }
 
 /** The change that makes a store hold exactly this state. Throws `StateFormatError`; a wrong record is found here. */
@@ -86,7 +90,7 @@ export function permanentChanges(
   store: RecordStore,
   sealed: Uint8Array,
 ): RecordChange[] {
-  const body = unseal(crypto, PERMANENT_MAGIC, sealed);
+  const { body } = unseal(crypto, PERMANENT, sealed);
   const wanted = understood(() =>
     decode(RECORDS, body).map(({ key, value }) => ({ key: new TextDecoder().decode(key), value: value.slice() })),
   );
@@ -106,46 +110,7 @@ function understood<T>(read: () => T): T {
   }
 }
 
-/** A value that may be absent: an octet, then the value. */
-function optional<T>(inner: Schema<T>): Schema<T | undefined> {
-  return {
-    read: (r) => (yesNo.read(r) ? inner.read(r) : undefined),
-    write(w, value) {
-      yesNo.write(w, value !== undefined);
-      if (value !== undefined) inner.write(w, value);
-    },
-  };
-}
-
-const SESSION_TYPES = ['hmac', 'policy', 'trial'] as const;
-const SESSION = struct({
-  handle: u32,
-  type: u8,
-  authHash: TPMI_ALG_HASH,
-  symmetric: TPMT_SYM_DEF,
-  sessionKey: bytes,
-  nonceTPM: bytes,
-  bound: optional(struct({ handle: u32, name: bytes, authValue: bytes })),
-  startTime: u64,
-  audit: optional(struct({ digest: bytes })),
-  policy: struct({
-    digest: bytes,
-    commandCode: optional(u32),
-    cpHash: optional(bytes),
-    nameHash: optional(bytes),
-    templateHash: optional(bytes),
-    parametersHash: optional(bytes),
-    locality: u8,
-    authValueNeeded: yesNo,
-    passwordNeeded: yesNo,
-    physicalPresence: yesNo,
-    timeout: u64,
-    pcrCounter: optional(u32),
-    nvWritten: optional(yesNo),
-  }),
-});
-
-const VOLATILE = struct({
+const VOLATILE_1 = {
   started: yesNo,
   startupLocality: u32,
   time: u64,
@@ -161,7 +126,8 @@ const VOLATILE = struct({
   /** Locks, and data that is not yet durable. */
   nv: list(struct({ handle: u32, attributes: u32, data: bytes }), 4096),
   orderly: u8,
-});
+};
+const VOLATILE_2 = struct({ ...VOLATILE_1, sequences: list(struct({ handle: u32, sequence: SEQUENCE }), 1024) });
 
 const ORDERLY = ['none', 'clear', 'state'] as const;
 
@@ -171,10 +137,13 @@ export function encodeVolatile(context: Context): Uint8Array {
   const objects = [...state.objects.slots.values()].flatMap((slot) =>
     slot.kind === 'object' ? [{ handle: slot.handle, object: objectFields(slot) }] : [],
   );
+  const sequences = [...state.objects.slots.values()].flatMap((slot) =>
+    slot.kind === 'sequence' ? [{ handle: slot.handle, sequence: sequenceFields(slot) }] : [],
+  );
   return seal(
     context.crypto,
-    VOLATILE_MAGIC,
-    encode(VOLATILE, {
+    VOLATILE,
+    encode(VOLATILE_2, {
       started: context.started,
       startupLocality: context.startupLocality,
       time: clock.time,
@@ -184,7 +153,7 @@ export function encodeVolatile(context: Context): Uint8Array {
       pcrUpdateCounter: state.pcr.updateCounter,
       banks: [...state.pcr.banks].map(([hash, values]) => ({ hash, values })),
       objects,
-      sessions: [...state.sessions.loaded.values()].map(sessionFields),
+      sessions: [...state.sessions.loaded.values()],
       exclusive: state.sessions.exclusive,
       nv: [...state.nv.values()].map(({ handle, publicArea, data }) => ({
         handle,
@@ -192,23 +161,27 @@ export function encodeVolatile(context: Context): Uint8Array {
         data,
       })),
       orderly: ORDERLY.indexOf(state.orderly),
+      sequences,
     }),
   );
 }
 
-const sessionFields = (session: Session): Infer<typeof SESSION> => ({
-  ...session,
-  type: SESSION_TYPES.indexOf(session.type),
-});
-
 /** Check that bytes are volatile state. Throws `StateFormatError`. */
 export function checkVolatile(crypto: CryptoProvider, sealed: Uint8Array): void {
-  understood(() => decode(VOLATILE, unseal(crypto, VOLATILE_MAGIC, sealed)));
+  const { sequences } = decodeVolatile(crypto, sealed);
+  understood(() => sequences.map(({ handle, sequence }) => sequenceOf(crypto, handle, sequence)));
+}
+
+function decodeVolatile(crypto: CryptoProvider, sealed: Uint8Array): Infer<typeof VOLATILE_2> {
+  const { version, body } = unseal(crypto, VOLATILE, sealed);
+  return understood(() =>
+    version === 1 ? { ...decode(struct(VOLATILE_1), body), sequences: [] } : decode(VOLATILE_2, body),
+  );
 }
 
 /** Continue a TPM that was just powered on, over the permanent state that belongs to it. */
 export function applyVolatile(context: Context, sealed: Uint8Array): void {
-  const from = decode(VOLATILE, unseal(context.crypto, VOLATILE_MAGIC, sealed));
+  const from = decodeVolatile(context.crypto, sealed);
   const { state, clock } = context;
   context.started = from.started;
   context.startupLocality = from.startupLocality;
@@ -218,11 +191,10 @@ export function applyVolatile(context: Context, sealed: Uint8Array): void {
   state.pcr.updateCounter = from.pcrUpdateCounter;
   for (const { hash, values } of from.banks) state.pcr.banks.set(hash, values);
   for (const { handle, object } of from.objects) state.objects.slots.set(handle, objectOf(handle, object));
+  for (const { handle, sequence } of from.sequences)
+    state.objects.slots.set(handle, sequenceOf(context.crypto, handle, sequence));
   for (const session of from.sessions) {
-    state.sessions.loaded.set(session.handle, {
-      ...optionalFields(session),
-      type: SESSION_TYPES[session.type] ?? 'trial',
-    });
+    state.sessions.loaded.set(session.handle, sessionOf(session));
   }
   state.sessions.exclusive = from.exclusive;
   for (const { handle, attributes, data } of from.nv) {
@@ -232,24 +204,4 @@ export function applyVolatile(context: Context, sealed: Uint8Array): void {
     index.data = data;
   }
   state.orderly = ORDERLY[from.orderly] ?? 'none';
-}
-
-/** Absent fields are written out: a session's type has them all. */
-function optionalFields(session: Infer<typeof SESSION>): Omit<Session, 'type'> {
-  const { policy } = session;
-  return {
-    ...session,
-    bound: session.bound,
-    audit: session.audit,
-    policy: {
-      ...policy,
-      commandCode: policy.commandCode,
-      cpHash: policy.cpHash,
-      nameHash: policy.nameHash,
-      templateHash: policy.templateHash,
-      parametersHash: policy.parametersHash,
-      pcrCounter: policy.pcrCounter,
-      nvWritten: policy.nvWritten,
-    },
-  };
 }

@@ -58,4 +58,6 @@ export const SESSION = struct({
   audit: optional(struct({ digest: bytes })),
   policy: POLICY,
 });
-export type SessionRecord = Infer<typeof SESSION>;
+
+/** Reading gives every field, present or undefined; the inferred type has optional ones. */
+export const sessionOf = (record: Infer<typeof SESSION>): Session => record as Session;
