@@ -2,6 +2,7 @@
 
 export * from './agent/agent.ts';
 export { AgentError, type KeyKind } from './agent/keys.ts';
+export { type ServeOptions, type ServingAgent, serveAgent } from './agent/serve.ts';
 export * from './appraise.ts';
 export * from './cbor.ts';
 export * from './client.ts';

@@ -159,6 +159,13 @@ export function boundNonce(key: Uint8Array, nonce: Uint8Array): Uint8Array {
   return Uint8Array.from(sha256(Buffer.from(BOUND_NONCE), sha256(key), nonce));
 }
 
+const POLL_NONCE = 'nexus-tcb poll v1';
+
+/** What a polled agent quotes: SHA-256(label || nonce), which no `boundNonce` and no nonce of a challenge is. */
+export function pollNonce(nonce: Uint8Array): Uint8Array {
+  return Uint8Array.from(sha256(Buffer.from(POLL_NONCE), nonce));
+}
+
 function refusedResult(cause?: unknown): VerifierError {
   return new VerifierError('result-refused', 'The result is not signed by this verifier, or it has expired.', {
     failed: ['result'],

@@ -223,7 +223,7 @@ export class Platforms {
   async remove(caller: Caller, id: string): Promise<void> {
     const now = this.#clock();
     await this.#db.transaction().execute(async (tx) => {
-      for (const table of ['verdict', 'lease'] as const) {
+      for (const table of ['verdict', 'lease', 'poll'] as const) {
         await tx.deleteFrom(table).where('tenant', '=', caller.tenant).where('platform', '=', id).execute();
       }
       const result = await tx

@@ -7,6 +7,7 @@ import type { Database } from './database/open.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { Metrics } from './http/metrics.ts';
 import type { Platforms } from './platforms.ts';
+import type { Polls } from './polls.ts';
 import type { References } from './references.ts';
 import type { Sessions } from './sessions.ts';
 import type { SigningKeys } from './signing-keys.ts';
@@ -30,6 +31,7 @@ export interface Service {
   readonly resources: Resources;
   readonly releases: Releases;
   readonly webhooks: Webhooks;
+  readonly polls: Polls;
   readonly metrics: Metrics;
   /** True from the moment a shutdown was asked for: readiness fails, open requests finish. */
   readonly draining: boolean;

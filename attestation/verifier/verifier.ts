@@ -7,6 +7,7 @@ import { type KekSource, type KeyEncryptionKey, loadKek } from '../broker/kek.ts
 import { Releases } from '../broker/releases.ts';
 import { Resources } from '../broker/resources.ts';
 import { machineEvidence } from '../machine/appraise.ts';
+import { type AskAgent, askAgentOver, type PollTls } from './ask-agent.ts';
 import { Attestations } from './attestations.ts';
 import { Challenges } from './challenges.ts';
 import { expireVerdicts } from './changes.ts';
@@ -21,6 +22,7 @@ import { createMetrics } from './http/metrics.ts';
 import type { RateLimit } from './http/rate-limit.ts';
 import { type Job, Jobs } from './jobs.ts';
 import { Platforms } from './platforms.ts';
+import { Polls } from './polls.ts';
 import { References } from './references.ts';
 import type { Service } from './service.ts';
 import { Sessions } from './sessions.ts';
@@ -58,6 +60,10 @@ export interface VerifierOptions {
   readonly jobs?: boolean;
   /** Default: the evidence of nexus hosts and of any machine with a TPM 2.0, docs/evidence.md. */
   readonly formats?: readonly EvidenceFormat[];
+  /** How the verifier shows itself to the agents that it polls. */
+  readonly pollTls?: PollTls;
+  /** Default: over HTTP(S), with `pollTls`. */
+  readonly askAgent?: AskAgent;
   readonly clock?: () => Date;
   readonly logger?: FastifyBaseLogger | false;
 }
@@ -106,9 +112,10 @@ const CLEANING_SECONDS = 60;
 const EXPIRY_SECONDS = 5;
 
 /** What is done at intervals, by whichever replica comes first. */
-function jobsOf({ db, clock, challenges, sessions, webhooks }: Service): Job[] {
+function jobsOf({ db, clock, challenges, sessions, webhooks, polls }: Service): Job[] {
   return [
     { name: 'deliver-webhooks', everySeconds: 1, run: () => webhooks.deliver() },
+    { name: 'poll-agents', everySeconds: 1, run: () => polls.run() },
     { name: 'expire-verdicts', everySeconds: EXPIRY_SECONDS, run: () => expireVerdicts(db, clock()) },
     {
       name: 'clean',
@@ -193,6 +200,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       references: new References(db, clock, (body) => parseReference(formats, body)),
       releases: new Releases(db, clock, resources, attestations),
       webhooks,
+      polls: new Polls({ db, kek, clock, attestations, ask: options.askAgent ?? askAgentOver(options.pollTls) }),
       metrics,
       get draining() {
         return draining;

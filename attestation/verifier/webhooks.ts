@@ -3,9 +3,10 @@
  * follow the Standard Webhooks specification 1.0 (webhook-id, webhook-timestamp, webhook-signature). Any replica may
  * deliver: it takes a hook for a while by moving its next attempt, so that no lock is held during the request.
  */
-import { createHmac, randomBytes, randomInt, randomUUID } from 'node:crypto';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import type { KeyEncryptionKey } from '../broker/kek.ts';
 import { appendAudit } from './audit.ts';
+import { delayAfter } from './backoff.ts';
 import { type ChangeEvent, changesAfter, latestChange } from './changes.ts';
 import type { Database } from './database/open.ts';
 import { VerifierError } from './errors.ts';
@@ -15,8 +16,6 @@ const SECRET_BYTES = 32;
 const TIMEOUT_MS = 10_000;
 /** Longer than a delivery can take: after it another replica may try. */
 const TAKEN_MS = 30_000;
-const FIRST_DELAY_MS = 1_000;
-const MAX_DELAY_MS = 15 * 60_000;
 const BATCH = 50;
 
 export interface WebhookInfo {
@@ -29,11 +28,6 @@ export interface WebhookInfo {
 /** `v1,` and the base64 HMAC-SHA256 over `id.timestamp.body`. */
 export function webhookSignature(secret: Uint8Array, id: string, timestamp: number, body: string): string {
   return `v1,${createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest('base64')}`;
-}
-
-/** Exponential back-off with full jitter. */
-function delayAfter(attempts: number): number {
-  return randomInt(FIRST_DELAY_MS, Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempts, 20)) + 1);
 }
 
 function bodyOf(event: ChangeEvent): string {

@@ -2,15 +2,22 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { Command, Option } from 'commander';
-import { Agent, type AttestReply, type KeyKind, type Selection, VerifierClient } from '../../attestation/index.ts';
+import {
+  Agent,
+  type AttestReply,
+  type KeyKind,
+  type Selection,
+  serveAgent,
+  VerifierClient,
+} from '../../attestation/index.ts';
 import { TpmClient } from '../../tpm/client/index.ts';
 import { openTransport } from '../../tpm/transports/index.ts';
-import { collect, httpUrl, wholeNumber } from '../arguments.ts';
+import { collect, httpUrl, port, wholeNumber } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, type Outcome, table, withJson } from '../output.ts';
 
 interface Flags {
-  readonly verifier: string;
+  readonly verifier?: string;
   readonly tpm: string;
   readonly token?: string;
   readonly key: KeyKind;
@@ -21,11 +28,14 @@ interface Flags {
   readonly json?: boolean;
 }
 
+/** The verifier of a command that calls none. */
+const NOWHERE = 'http://verifier.invalid';
 const BANKS = ['sha1', 'sha256', 'sha384', 'sha512'] as const;
 
-function withMachine(command: Command): Command {
+/** `calls`: the command talks to the verifier, and must be told where it is. */
+function withMachine(command: Command, { calls } = { calls: true }): Command {
   return withJson(command)
-    .addOption(new Option('--verifier <url>', 'the verifier').env('NEXUS_VERIFIER').makeOptionMandatory())
+    .addOption(new Option('--verifier <url>', 'the verifier').env('NEXUS_VERIFIER').makeOptionMandatory(calls))
     .addOption(new Option('--tpm <address>', 'the TPM').env('TPM2TOOLS_TCTI').default('device:/dev/tpmrm0'))
     .option('--token <file>', 'file with an API token, where the verifier asks for one')
     .addOption(
@@ -59,7 +69,7 @@ async function withAgent(flags: Flags, use: (agent: Agent) => Promise<Outcome>):
   await conclude(flags.json ?? false, async () => {
     const token = flags.token === undefined ? {} : { token: fs.readFileSync(flags.token, 'utf8').trim() };
     const options = {
-      verifier: new VerifierClient(httpUrl('--verifier', flags.verifier), token),
+      verifier: new VerifierClient(httpUrl('--verifier', flags.verifier ?? NOWHERE), token),
       key: flags.key,
       ...(flags.pcrs !== undefined && { selection: selection(flags.pcrs) }),
       ...(flags.ekCertificate.length > 0 && {
@@ -107,7 +117,9 @@ function attestCommand(): Command {
 }
 
 function referenceCommand(): Command {
-  return withMachine(new Command('reference').description('print reference values that accept this machine as it is'))
+  return withMachine(new Command('reference').description('print reference values that accept this machine as it is'), {
+    calls: false,
+  })
     .addHelpText(
       'after',
       examples(['nexus agent reference > golden.json', 'review it, then PUT /v1/references/{name}']),
@@ -138,6 +150,62 @@ function runCommand(): Command {
           process.stderr.write(`${JSON.stringify(line)}\n`);
         };
         await agent.run({ everySeconds, signal: stop.signal, observe });
+        return { json: { stopped: true }, text: 'stopped' };
+      });
+    });
+}
+
+interface ServeFlags extends Flags {
+  readonly host: string;
+  readonly port: string;
+  readonly pollToken?: string;
+  readonly tlsKey?: string;
+  readonly tlsCert?: string;
+  readonly clientCa?: string;
+}
+
+function serveCommand(): Command {
+  return withMachine(
+    new Command('serve').description('listen, and make evidence when the verifier asks, until Ctrl-C'),
+    {
+      calls: false,
+    },
+  )
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <port>', 'port to listen on; 0 takes a free one', '8090')
+    .option('--poll-token <file>', 'file with the token that the verifier sends')
+    .option('--tls-key <file>', 'serve HTTPS with this key (PEM)')
+    .option('--tls-cert <file>', 'and this certificate chain (PEM)')
+    .option('--client-ca <file>', 'hear only clients with a certificate of this CA (PEM)')
+    .addHelpText(
+      'after',
+      examples(['nexus agent serve --host 0.0.0.0 --poll-token /etc/nexus/poll', 'then PUT /v1/platforms/{id}/poll']),
+    )
+    .action((flags: ServeFlags) => {
+      const { host, pollToken, tlsKey, tlsCert, clientCa } = flags;
+      return withAgent(flags, async (agent) => {
+        if ((tlsKey === undefined) !== (tlsCert === undefined) || (clientCa !== undefined && tlsKey === undefined)) {
+          throw new UsageError('E_USAGE_TLS', 'TLS needs a key and a certificate.', 'Give --tls-key and --tls-cert.');
+        }
+        const serving = await serveAgent({
+          agent,
+          host,
+          port: port('--port', flags.port),
+          ...(pollToken !== undefined && { token: fs.readFileSync(pollToken, 'utf8').trim() }),
+          ...(tlsKey !== undefined &&
+            tlsCert !== undefined && {
+              tls: {
+                key: fs.readFileSync(tlsKey),
+                cert: fs.readFileSync(tlsCert),
+                ...(clientCa !== undefined && { clientCa: fs.readFileSync(clientCa) }),
+              },
+            }),
+        });
+        process.stderr.write(`${serving.url}\n`);
+        await new Promise<void>((resolve) => {
+          for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+        });
+        await serving.close();
         return { json: { stopped: true }, text: 'stopped' };
       });
     });
@@ -193,7 +261,14 @@ function fetchCommand(): Command {
 
 export function agentCommand(): Command {
   const command = new Command('agent').description('attest a machine with a TPM 2.0, and fetch secrets for it');
-  for (const part of [enrolCommand(), attestCommand(), runCommand(), fetchCommand(), referenceCommand()]) {
+  for (const part of [
+    enrolCommand(),
+    attestCommand(),
+    runCommand(),
+    serveCommand(),
+    fetchCommand(),
+    referenceCommand(),
+  ]) {
     command.addCommand(part);
   }
   return command;

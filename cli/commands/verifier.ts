@@ -34,6 +34,9 @@ interface ServeFlags extends DatabaseFlags {
   readonly tlsKey?: string;
   readonly tlsCert?: string;
   readonly clientCa?: string;
+  readonly pollCa?: string;
+  readonly pollKey?: string;
+  readonly pollCert?: string;
   readonly oidc: string[];
   readonly client: string[];
   readonly anonymous: boolean;
@@ -183,6 +186,11 @@ async function serve(flags: ServeFlags): Promise<void> {
     issuer: flags.issuer,
     oidc: flags.oidc.map(oidcProvider),
     certificates: flags.client.map(certificateRule),
+    pollTls: {
+      ...(flags.pollCa !== undefined && { ca: read(flags.pollCa) }),
+      ...(flags.pollKey !== undefined && { key: read(flags.pollKey) }),
+      ...(flags.pollCert !== undefined && { cert: read(flags.pollCert) }),
+    },
     ...(tls && { tls }),
     ...(!flags.anonymous && { anonymousRoles: [] }),
     rateLimit: perSecond > 0 && { perSecond, burst: perSecond * 2 },
@@ -219,6 +227,9 @@ function serveCommand(): Command {
     .option('--client-ca <file>', 'believe client certificates of this CA (PEM)')
     .option('--client <name=roles>', 'roles of a client certificate by its common name; may be repeated', collect, [])
     .option('--oidc <issuer,audience>', 'accept tokens of this provider (claim roles); may be repeated', collect, [])
+    .option('--poll-ca <file>', 'believe polled agents whose certificate is of this CA (PEM)')
+    .option('--poll-key <file>', 'show polled agents a certificate: its key (PEM)')
+    .option('--poll-cert <file>', 'and the certificate (PEM)')
     .option('--no-anonymous', 'nobody attests or enrols without credentials')
     .option('--rate-limit <n>', 'requests a second and client address; 0 is no limit', '200')
     .addOption(new Option('--log-level <level>', 'what is logged').choices(LOG_LEVELS).default('warn'))

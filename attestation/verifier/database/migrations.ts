@@ -125,9 +125,19 @@ const inOneStatement: Migration = {
   },
 };
 
+const polls: Migration = {
+  async up(db: Database) {
+    await sql`create table poll (
+      tenant text not null, platform text not null, url text not null, wrapped_token bytea,
+      every_seconds integer not null, failures integer not null, last_error text, next_at timestamptz not null,
+      primary key (tenant, platform))`.execute(db);
+  },
+};
+
 /** In the order of their names. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_first': first,
   '0002_continuous': continuous,
   '0003_in_one_statement': inOneStatement,
+  '0004_polls': polls,
 };

@@ -179,6 +179,20 @@ export interface WebhookTable {
   created_at: Time;
 }
 
+/** A platform whose agent is polled. */
+export interface PollTable {
+  tenant: string;
+  platform: string;
+  url: string;
+  /** The agent's bearer token under the key-encryption key. */
+  wrapped_token: Bytes | null;
+  every_seconds: number;
+  /** Failed attempts in a row. */
+  failures: number;
+  last_error: string | null;
+  next_at: Time;
+}
+
 export interface SettingTable {
   name: string;
   value: JSONColumnType<object>;
@@ -199,5 +213,6 @@ export interface Schema {
   verdict: VerdictTable;
   event: EventTable;
   webhook: WebhookTable;
+  poll: PollTable;
   setting: SettingTable;
 }

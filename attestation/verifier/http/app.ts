@@ -14,6 +14,7 @@ import { continuousRoutes } from './continuous.ts';
 import { enrolmentRoutes } from './enrolment.ts';
 import { kbsRoutes } from './kbs.ts';
 import { operationsRoutes } from './operations.ts';
+import { pollRoutes } from './polls.ts';
 import { type RateLimit, RateLimiter } from './rate-limit.ts';
 import { veraisonRoutes } from './veraison.ts';
 
@@ -144,6 +145,7 @@ export async function buildApp(service: Service, options: HttpOptions): Promise<
   brokerRoutes(app, service);
   administrationRoutes(app, service);
   continuousRoutes(app, service);
+  pollRoutes(app, service);
   veraisonRoutes(app, service);
   kbsRoutes(app, service);
   return app as unknown as FastifyInstance;
