@@ -156,8 +156,13 @@ interface Answer {
 
 /** A typed client whose nonces follow from the seed. */
 async function storyteller(random: Random, send: (bytes: Uint8Array) => Promise<Uint8Array>): Promise<TpmClient> {
-  const crypto: CryptoProvider = Object.create(await defaultCrypto(), {
-    random: { value: (size: number) => random.bytes(size) },
+  const provider = await defaultCrypto();
+  const crypto = new Proxy<CryptoProvider>(provider, {
+    get(_, name: keyof CryptoProvider) {
+      if (name === 'random') return (size: number) => random.bytes(size);
+      const member = provider[name];
+      return typeof member === 'function' ? member.bind(provider) : member;
+    },
   });
   return TpmClient.over({ send, close: async () => {} }, crypto);
 }
