@@ -17,7 +17,7 @@ import { signEat } from './eat-sign.ts';
 import { EVENT, EventLogWriter, parseEventLog } from './eventlog/format.ts';
 import { appendLabelled, HOST_EVENT } from './eventlog/host-log.ts';
 import { replayLog } from './eventlog/replay.ts';
-import { type Evidence, encodeEvidence, quoteBinding } from './evidence.ts';
+import { type Evidence, EvidenceError, encodeEvidence, quoteBinding } from './evidence.ts';
 
 const SHA256 = TPM_ALG.SHA256;
 const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex');
@@ -239,7 +239,7 @@ describe('appraisal of a host', () => {
   test('any bytes are refused at the border without a crash', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
-        expect(() => nexusEvidence.open(bytes)).toThrow(/evidence|CBOR/i);
+        expect(() => nexusEvidence.open(bytes)).toThrow(EvidenceError);
       }),
     );
   });
