@@ -1,5 +1,5 @@
 /** Appraisal of evidence: the nonce is spent, the platform looked up, the evidence appraised, the result signed. */
-import { createLocalJWKSet, jwtVerify } from 'jose';
+import { createLocalJWKSet, type JWTPayload, jwtVerify } from 'jose';
 import { sha256 } from '../broker/kek.ts';
 import type { Challenge, Challenges } from './challenges.ts';
 import { Batcher } from './database/batcher.ts';
@@ -18,6 +18,8 @@ export interface Verdict extends Result {
   readonly checks: readonly CheckResult[];
   /** EAR, a JWT. */
   readonly result: string;
+  /** What it says, for other forms of it. */
+  readonly claims: JWTPayload;
 }
 
 export interface AttestationsOptions {
@@ -109,15 +111,16 @@ export class Attestations {
     };
     const reference = platform.reference;
     const policyId = reference === undefined ? NO_REFERENCE : `${reference.name}/${reference.version}`;
-    const claims = resultClaims(result, appraised, { issuer, build, issuedAt: now, seconds: resultSeconds, policyId });
+    const ear = resultClaims(result, appraised, { issuer, build, issuedAt: now, seconds: resultSeconds, policyId });
+    const claims = { ...ear, ...more.claims };
     // A verdict is on record before anyone can act on it.
     const [signed] = await Promise.all([
-      keys.sign({ ...claims, ...more.claims }, EAR_TYPE),
+      keys.sign(claims, EAR_TYPE),
       this.#record.add({ caller, result, clock: appraised.clock, now, seconds: resultSeconds }),
     ]);
     this.#options.metrics.attestations.inc({ state: result.state });
     for (const check of result.failed) this.#options.metrics.failedChecks.inc({ check });
-    return { ...result, checks: appraised.checks, result: signed };
+    return { ...result, checks: appraised.checks, result: signed, claims };
   }
 
   /** A result of this verifier, read back. Throws `result-refused` unless it is ours, of this tenant and in date. */

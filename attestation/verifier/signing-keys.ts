@@ -5,6 +5,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { calculateJwkThumbprint, type JSONWebKeySet, type JWK, type JWTPayload } from 'jose';
 import type { KeyEncryptionKey } from '../broker/kek.ts';
+import { signEarCwt } from '../ear/cwt-sign.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database/open.ts';
 
@@ -84,6 +85,12 @@ export class SigningKeys {
     const input = `${part({ alg: 'ES256', kid, typ: type })}.${part(claims)}`;
     const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' });
     return `${input}.${signature.toString('base64url')}`;
+  }
+
+  /** Sign the claims of a result as a CWT (RFC 8392) with the same key and identifier. Throws EarError. */
+  async signCwt(claims: JWTPayload): Promise<Uint8Array> {
+    const { kid, key } = await this.#signer();
+    return signEarCwt(claims, key, kid);
   }
 
   async #signer(): Promise<SigningKey> {

@@ -8,6 +8,8 @@ import { encodeToy, toyFormat } from '../../test/support/toy-evidence.ts';
 import { hpkeOpen } from '../broker/hpke.ts';
 import { RELEASE_INFO, releaseUserData } from '../broker/releases.ts';
 import { VerifierClient } from '../client.ts';
+import { type PublicJwk, verification } from '../crypto/port.ts';
+import { verifyEarCwt } from '../ear/cwt.ts';
 import { verifyAudit } from './audit.ts';
 import { ATTRIBUTE } from './tpm-public.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
@@ -179,6 +181,26 @@ describe('the verifier, over HTTP', () => {
       const { payload, protectedHeader } = await jwtVerify(reply.result, keys, { issuer: 'nexus-tcb' });
       expect(protectedHeader).toMatchObject({ alg: 'ES256', typ: 'eat+jwt' });
       expect(payload).toMatchObject({ submods: { platform: { 'ear.status': 'affirming' } } });
+    });
+
+    it('answers with a CWT that says the same, where one is asked for', async () => {
+      const { challenge, evidence } = await evidenceFor(new Uint8Array(32));
+      const response = await fetch(`${base}/v1/attestations`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept: 'application/eat+cwt' },
+        body: JSON.stringify({ challenge, evidence: Buffer.from(evidence).toString('base64url') }),
+      });
+      expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/eat+cwt']);
+      const { keys } = (await client.jwks()) as { keys: (PublicJwk & { kid: string })[] };
+      const claims = verifyEarCwt(
+        new Uint8Array(await response.arrayBuffer()),
+        (kid) => {
+          const jwk = keys.find((key) => key.kid === kid);
+          return jwk && verification().importJwk(jwk);
+        },
+        verifier.service.clock(),
+      );
+      expect(claims).toMatchObject({ iss: 'nexus-tcb', nexus: { platform: 'host-1', state: 'affirming', failed: [] } });
     });
 
     it('keeps earlier results valid when the signing key is rotated', async () => {

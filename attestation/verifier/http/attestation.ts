@@ -1,5 +1,7 @@
 /** POST /v1/challenges, POST /v1/attestations. */
 import { Type } from 'typebox';
+import { EAR_CWT_MEDIA_TYPE } from '../../ear/cwt.ts';
+import { resultForm } from '../../ear/cwt-sign.ts';
 import { Base64Url, fromBase64Url, toBase64Url } from '../bytes.ts';
 import { OWN_CHALLENGE, type Service } from '../service.ts';
 import type { App } from './app.ts';
@@ -52,12 +54,13 @@ export function attestationRoutes(app: App, service: Service): void {
       config: { roles: ['attester'] },
       schema: {
         summary: 'Appraise evidence over the nonce; every appraisal has a signed result, whatever the verdict',
+        description: 'With `accept: application/eat+cwt` the answer is the result alone, as a signed CWT.',
         tags: ['attestation'],
         body: Type.Object(Submission, { additionalProperties: false }),
         response: { 200: Attested },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { challenge, evidence } = request.body;
       const verdict = await service.attestations.attest(
         request.caller,
@@ -65,6 +68,10 @@ export function attestationRoutes(app: App, service: Service): void {
         challenge,
         fromBase64Url(evidence),
       );
+      // A relying party may want the result alone. Its bytes pass the schema by: they are not JSON.
+      if (resultForm(request.headers.accept) === 'cwt') {
+        return reply.type(EAR_CWT_MEDIA_TYPE).send(Buffer.from(await service.keys.signCwt(verdict.claims)) as never);
+      }
       return {
         state: verdict.state,
         platform: verdict.platform,
