@@ -244,6 +244,7 @@ export class Platform implements ServicePlatform {
         authority: await authorityOfNexus(this.keys),
         subject: name,
         key: { secret: key },
+        freshness: this.freshness('tpm', name),
       });
       return tpm;
     } finally {

@@ -16,8 +16,10 @@ import {
 } from '../../tpm/manufacture/index.ts';
 import type { KeySource } from '../../tpm/state/store-key.ts';
 import { localTransport } from '../../tpm/transports/local.ts';
+import type { FreshnessCounter } from '../../vmm/index.ts';
 import type { NexusKeys } from '../services/index.ts';
 import { openState } from './files.ts';
+import { FreshStore } from './fresh-store.ts';
 
 /** NV index of the P-256 endorsement key's certificate (TCG EK Credential Profile). */
 const EK_CERTIFICATE = 0x01c0000a;
@@ -31,6 +33,8 @@ export const partitionOwner = (name: string): Uint8Array =>
 interface Manufacture extends ManufactureOptions {
   /** What the TPM's state is encrypted under. Default: a key file beside it. */
   readonly key?: KeySource;
+  /** What an older copy of its state is told by. Default: it is not told. */
+  readonly freshness?: FreshnessCounter;
   /** Called once, before the TPM has its final place. */
   readonly onManufactured?: (made: Manufactured) => void;
 }
@@ -59,7 +63,10 @@ export async function openManufactured(
     }
     renameSync(unfinished, directory);
   }
-  return { tpm: await Tpm.create({ store: await openState(directory, options.key) }), manufactured };
+  const { freshness } = options;
+  const opened = await openState(directory, options.key);
+  const store = freshness ? await FreshStore.over(opened, freshness, `the TPM in ${directory}`) : opened;
+  return { tpm: await Tpm.create({ store }), manufactured };
 }
 
 /** The nexus as certificate authority of its partitions' TPMs: its attestation key, which platform quotes name. */

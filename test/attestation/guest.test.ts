@@ -2,7 +2,7 @@
  * A guest's quote, chained through its endorsement certificate to the quote of the platform TPM: real platforms, real
  * partition TPMs, and everybody who would like to be somebody else.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -216,6 +216,21 @@ describe('a guest with a TPM of its own', () => {
     tpm?.powerOff();
     if (tpm) web = await Guest.boot(tpm);
     expect((await appraiseGuest(decodeGuestEvidence(await evidence()), context())).state).toBe('affirming');
+  });
+
+  test('does not go back: an older copy of its TPM is refused, whatever the guest did since', async () => {
+    const state = join(directory, 'here', 'partitions', 'old', 'tpm');
+    const copy = join(directory, 'copy');
+    const first = await here.platform.partitionTpm('old');
+    await first.close();
+    cpSync(state, copy, { recursive: true });
+    const second = await here.platform.partitionTpm('old');
+    await second.close();
+    rmSync(state, { recursive: true });
+    cpSync(copy, state, { recursive: true });
+    await expect(here.platform.partitionTpm('old')).rejects.toMatchObject({ code: 'E_STATE_ROLLED_BACK' });
+    rmSync(state, { recursive: true });
+    await expect(here.platform.partitionTpm('old')).rejects.toMatchObject({ code: 'E_STATE_ROLLED_BACK' });
   });
 
   test('is not another partition: certificate, keys and name belong together', async () => {
