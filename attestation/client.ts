@@ -55,6 +55,8 @@ export interface AttestReply {
   readonly checks: readonly { readonly name: string; readonly passed: boolean; readonly detail?: string }[];
   /** EAR, a JWT. */
   readonly result: string;
+  /** How much of its IMA list the machine has shown: its next evidence may go on from there, and say `since`. */
+  readonly shown?: { readonly resetCount: number; readonly entries: number };
 }
 
 /** The evidence for a release, or a result of this verifier over that evidence. */
@@ -128,8 +130,8 @@ export class VerifierClient {
   }
 
   /** Have evidence appraised. A bad verdict is an answer, not an error; refusals are for what cannot be appraised. */
-  attest(challenge: string, evidence: Uint8Array): Promise<AttestReply> {
-    return this.#call('POST', '/v1/attestations', { challenge, evidence: encode(evidence) });
+  attest(challenge: string, evidence: Uint8Array, since?: AttestReply['shown']): Promise<AttestReply> {
+    return this.#call('POST', '/v1/attestations', { challenge, evidence: encode(evidence), ...(since && { since }) });
   }
 
   /** Obtain a resource, encrypted to the guest's X25519 key. */

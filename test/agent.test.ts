@@ -13,6 +13,7 @@ import { type Manufactured, manufacture } from '../tpm/manufacture/index.ts';
 import { digest, TPM_ALG } from '../tpm/structures/index.ts';
 import { Tpm } from '../tpm/tpm.ts';
 import { localTransport, openTransport } from '../tpm/transports/index.ts';
+import { bootAggregate, type FileEntry, imaList, templateData } from './attestation/ima-list.ts';
 import { missingTool, SwtpmTools } from './support/tpm2-tools.ts';
 
 const { SHA256 } = TPM_ALG;
@@ -50,6 +51,7 @@ describe.each([
   let tpm: TpmClient;
   let manufactured: Manufactured;
   let verifier: Verifier;
+  let base: string;
   let admin: VerifierClient;
   let agent: Agent;
 
@@ -68,7 +70,7 @@ describe.each([
     const eventLog = join(directory, 'log');
     fs.writeFileSync(eventLog, log.bytes());
     verifier = await createVerifier({ database: { memory: true }, manufacturers: manufactured.authority, jobs: false });
-    const base = await verifier.listen();
+    base = await verifier.listen();
     admin = new VerifierClient(base, { token: await verifier.createToken('admin', ['admin']) });
     agent = new Agent({ tpm, verifier: new VerifierClient(base), eventLog, imaList: join(directory, 'none') });
   });
@@ -128,6 +130,50 @@ describe.each([
     }
     expect(delays.slice(2).map((delay) => Math.round(Math.log2(delay / 1000)))).toEqual([1, 2, 3]);
   });
+
+  it.skipIf(skipped)(
+    'sends what IMA has measured since the last good attestation, and all of it when asked',
+    async () => {
+      const list = join(directory, 'ima');
+      const entries: FileEntry[] = [];
+      const measure = async (...more: readonly FileEntry[]) => {
+        for (const entry of more) {
+          const digests = [{ hashAlg: SHA256, digest: digest(SHA256, templateData(entry)) }];
+          await tpm.PCR_Extend({ pcrHandle: 10, digests });
+          entries.push(entry);
+        }
+        fs.writeFileSync(list, imaList(entries).bytes);
+      };
+      const values = await tpm.PCR_Read({
+        pcrSelectionIn: [{ hash: SHA256, pcrSelect: [0, 1, 2, 3, 4, 5, 6, 7] }],
+      });
+      await measure(bootAggregate(values.pcrValues), { path: '/sbin/init' });
+      /** How many bytes of evidence each attestation sent. */
+      const sent: number[] = [];
+      const counting: typeof fetch = (url, init) => {
+        if (String(url).endsWith('/v1/attestations')) sent.push(String(init?.body).length);
+        return fetch(url, init);
+      };
+      const options = { tpm, eventLog: join(directory, 'log'), imaList: list };
+      const running = new Agent({ ...options, verifier: new VerifierClient(base, { fetch: counting }) });
+      await running.enrol('laptop');
+      await admin.putReference('default', await running.reference());
+      await measure(...Array.from({ length: 100 }, (_, index) => ({ path: `/usr/bin/${index}` })));
+      expect(await running.attest()).toMatchObject({ state: 'affirming', shown: { entries: 102 } });
+      await measure({ path: '/usr/bin/new' });
+      expect(await running.attest()).toMatchObject({ state: 'affirming', shown: { entries: 103 } });
+      expect(sent[1]).toBeLessThan((sent[0] ?? 0) / 2);
+      // Another agent of the same machine went further meanwhile: no verdict on what does not fit, but the whole list.
+      await measure({ path: '/usr/bin/newer' });
+      const second = new Agent({ ...options, verifier: new VerifierClient(base) });
+      expect(await second.attest()).toMatchObject({ state: 'affirming', shown: { entries: 104 } });
+      expect(await running.attest()).toMatchObject({ state: 'affirming', shown: { entries: 104 } });
+      expect(sent.length).toBe(4);
+      // A measurement that the list hides is found in the part as in the whole.
+      await tpm.PCR_Extend({ pcrHandle: 10, digests: [{ hashAlg: SHA256, digest: new Uint8Array(32).fill(3) }] });
+      expect((await running.attest()).failed).toContain('ima-replay');
+    },
+  );
 
   it.skipIf(skipped)('attests registers that no boot log explains, where there is none', async () => {
     const bare = new Agent({

@@ -11,7 +11,9 @@ import { RELEASE_INFO } from '../broker/releases.ts';
 import { toHex } from '../bytes.ts';
 import { type AttestReply, type ReleaseReply, type VerifierClient, VerifierRefusal } from '../client.ts';
 import { hashByName } from '../hash.ts';
+import { imaListAfter } from '../ima/list.ts';
 import { encodeMachineEvidence, type PcrValues } from '../machine/evidence.ts';
+import { decodeQuote } from '../quote.ts';
 import { boundNonce } from '../verifier/attestations.ts';
 import {
   AgentError,
@@ -89,6 +91,8 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #tpm: TpmClient;
   readonly #kind: KeyKind;
+  /** How much of IMA's list the verifier has acknowledged to this object. */
+  #shown: AttestReply['shown'];
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -115,10 +119,17 @@ export class Agent {
     );
   }
 
-  /** Evidence over a nonce. */
+  /** Evidence over a nonce, with the whole of IMA's list. */
   async evidence(nonce: Uint8Array): Promise<Uint8Array> {
-    const ima = readIfThere(this.#options.imaList ?? IMA_LIST);
-    const selection = this.#selection(ima !== undefined);
+    return (await this.#evidenceSince(nonce, undefined)).evidence;
+  }
+
+  /** The same with what IMA's list has beyond `since`, if this is still the boot of which it was said. */
+  async #evidenceSince(
+    nonce: Uint8Array,
+    since: AttestReply['shown'],
+  ): Promise<{ readonly evidence: Uint8Array; readonly since: AttestReply['shown'] }> {
+    const selection = this.#selection(this.#imaRuns());
     return withKey(this.#tpm, attestationKey(this.#tpm, this.#kind), async (ak) => {
       const { quoted, signature } = await this.#tpm.Quote({
         signHandle: ak.handle,
@@ -126,21 +137,43 @@ export class Agent {
         inScheme: { scheme: TPM_ALG.NULL },
         PCRselect: selection.map(({ bank, pcrs }) => ({ hash: bankId(bank), pcrSelect: pcrs })),
       });
-      return encodeMachineEvidence({
+      const pcrs = await this.#readPcrs(selection);
+      // After the quote: a list that lacks an entry which was quoted would look forged, one with more does not.
+      const whole = readIfThere(this.#options.imaList ?? IMA_LIST);
+      const boot = since?.resetCount === decodeQuote(quoted).clock.resetCount ? since : undefined;
+      const rest = boot && whole && imaListAfter(whole, boot.entries);
+      const ima = rest ?? whole;
+      const evidence = encodeMachineEvidence({
         quoted,
         signature: encode(TPMT_SIGNATURE, signature),
         akPublic: ak.publicArea,
         eventLog: readIfThere(this.#options.eventLog ?? EVENT_LOG) ?? EMPTY,
-        pcrs: await this.#readPcrs(selection),
+        pcrs,
         ...(ima !== undefined && { ima }),
       });
+      return { evidence, since: rest === undefined ? undefined : since };
     });
   }
 
-  /** One attestation. */
+  /** One attestation. After the first, only what IMA's list has gained is sent, unless the verifier wants all of it. */
   async attest(): Promise<AttestReply> {
-    const { id, nonce } = await this.#options.verifier.challenge();
-    return this.#options.verifier.attest(id, await this.evidence(nonce));
+    const since = this.#shown;
+    this.#shown = undefined;
+    try {
+      return await this.#attestSince(since);
+    } catch (error) {
+      if (!(error instanceof VerifierRefusal) || error.code !== 'evidence-partial') throw error;
+      return this.#attestSince(undefined);
+    }
+  }
+
+  async #attestSince(shown: AttestReply['shown']): Promise<AttestReply> {
+    const { verifier } = this.#options;
+    const { id, nonce } = await verifier.challenge();
+    const { evidence, since } = await this.#evidenceSince(nonce, shown);
+    const reply = await verifier.attest(id, evidence, since);
+    this.#shown = reply.shown;
+    return reply;
   }
 
   /** Fetch a resource, encrypted on its way to a key that lives only for this call. */
@@ -160,7 +193,7 @@ export class Agent {
 
   /** Reference values that accept this machine as it is now: record, review, then pin. */
   async reference(): Promise<object> {
-    const ima = readIfThere(this.#options.imaList ?? IMA_LIST) !== undefined;
+    const ima = this.#imaRuns();
     const selection = this.#selection(ima);
     const values = await this.#readPcrs(selection);
     const pcrs = selection.map(({ bank, pcrs: indices }) => {
@@ -188,6 +221,10 @@ export class Agent {
       // Jitter: a fleet that lost its verifier does not come back all at once.
       await sleep((failures === 0 ? everySeconds * 1000 : delay) * (0.9 + Math.random() * 0.2), signal);
     }
+  }
+
+  #imaRuns(): boolean {
+    return fs.existsSync(this.#options.imaList ?? IMA_LIST);
   }
 
   #selection(ima: boolean): readonly Selection[] {

@@ -77,7 +77,7 @@ export class Releases {
       caller,
       resource,
       key,
-      await this.#attestations.attest(caller, purpose, challenge, evidence, key),
+      await this.#attestations.attest(caller, purpose, challenge, evidence, { key }),
     );
   }
 

@@ -92,6 +92,21 @@ export function parseImaList(bytes: Uint8Array, limits: ImaLimits = {}): ImaEntr
   return entries;
 }
 
+/** The part of a list after its first `entries`; undefined when it has fewer. Throws ImaError. */
+export function imaListAfter(bytes: Uint8Array, entries: number): Uint8Array | undefined {
+  const cursor = new LittleEndian(bytes);
+  try {
+    for (let passed = 0; passed < entries; passed += 1) {
+      if (cursor.left === 0) return undefined;
+      readEntry(cursor);
+    }
+  } catch (cause) {
+    if (cause instanceof ShortError) throw new ImaError('ima-truncated', cause.message, cause);
+    throw cause;
+  }
+  return bytes.subarray(cursor.at);
+}
+
 function readEntry(cursor: LittleEndian): ImaEntry {
   const pcr = cursor.u32();
   if (pcr > MAX_PCR) throw new ImaError('ima-template', `PCR ${pcr} at offset ${cursor.at - 4}`);

@@ -29,6 +29,10 @@ export const machineEvidence: EvidenceFormat = {
   mediaType: MACHINE_MEDIA_TYPE,
   keyBinding: 'nonce',
   parseReference: (body) => compileReference(body).document,
+  listPosition(clock) {
+    const { resetCount, ima } = clock as Kept; // stored by us
+    return ima === undefined ? undefined : { resetCount, entries: ima.entries };
+  },
   open(bytes) {
     const evidence = decodeMachineEvidence(bytes);
     return { akName: akName(evidence), appraise: (context) => appraiseMachine(evidence, context) };

@@ -5,7 +5,7 @@ import type { Challenge, Challenges } from './challenges.ts';
 import { Batcher } from './database/batcher.ts';
 import type { Database } from './database/open.ts';
 import { VerifierError } from './errors.ts';
-import type { Appraised, CheckResult, EvidenceFormat, OpenedEvidence } from './evidence-format.ts';
+import type { Appraised, CheckResult, EvidenceFormat, ListPosition, OpenedEvidence } from './evidence-format.ts';
 import type { Metrics } from './http/metrics.ts';
 import { type Outcome, recordOutcomes } from './outcomes.ts';
 import type { KnownPlatform, Platforms } from './platforms.ts';
@@ -20,6 +20,18 @@ export interface Verdict extends Result {
   readonly result: string;
   /** What it says, for other forms of it. */
   readonly claims: JWTPayload;
+  /** Where the list of this machine now stands: the next evidence may go on from there. */
+  readonly shown?: ListPosition | undefined;
+}
+
+/** What comes with evidence. */
+export interface Submitted {
+  /** A key that the evidence should bind. */
+  readonly key?: Uint8Array;
+  /** Where the list in the evidence goes on from, when it is not sent whole. */
+  readonly since?: ListPosition;
+  /** Claims that join the result. */
+  readonly claims?: object;
 }
 
 export interface AttestationsOptions {
@@ -53,15 +65,14 @@ export class Attestations {
   }
 
   /**
-   * Spend a challenge of `purpose` on evidence; `key` is one that the evidence should bind. Throws `challenge-spent`
-   * and what `appraise` throws.
+   * Spend a challenge of `purpose` on evidence. Throws `challenge-spent` and what `appraise` throws.
    */
   async attest(
     caller: Caller,
     purpose: string,
     challengeId: string,
     evidence: Uint8Array,
-    key?: Uint8Array,
+    more: Submitted = {},
   ): Promise<Verdict> {
     // The nonce is used up whatever comes of the evidence, and a spent one is refused whatever the evidence is.
     const [spent, found] = await Promise.allSettled([
@@ -70,15 +81,15 @@ export class Attestations {
     ]);
     if (spent.status === 'rejected') throw spent.reason;
     if (found.status === 'rejected') throw found.reason;
-    return this.#appraise(caller, spent.value, found.value, key === undefined ? {} : { key });
+    return this.#appraise(caller, spent.value, found.value, more);
   }
 
-  /** Appraise evidence over a challenge that was spent; `claims` join the result. Throws `evidence-malformed`, `platform-unknown`, `-revoked`. */
+  /** Appraise evidence over a challenge that was spent. Throws `evidence-malformed`, `evidence-partial`, `platform-unknown`, `-revoked`. */
   async appraise(
     caller: Caller,
     challenge: Pick<Challenge, 'nonce'>,
     evidence: Uint8Array,
-    more: { readonly key?: Uint8Array; readonly claims?: object } = {},
+    more: Submitted = {},
   ): Promise<Verdict> {
     return this.#appraise(caller, challenge, await this.#find(caller.tenant, evidence), more);
   }
@@ -93,10 +104,12 @@ export class Attestations {
     caller: Caller,
     challenge: Pick<Challenge, 'nonce'>,
     { format, opened, platform }: Found,
-    more: { readonly key?: Uint8Array; readonly claims?: object },
+    more: Submitted,
   ): Promise<Verdict> {
     const { clock, keys, issuer, build, resultSeconds } = this.#options;
     const now = clock();
+    const before = shownBy(format, platform.clock);
+    if (more.since !== undefined) mustContinue(before, more.since);
     const inQuote = more.key !== undefined && format.keyBinding === 'nonce' ? more.key : undefined;
     const nonce = inQuote === undefined ? challenge.nonce : boundNonce(inQuote, challenge.nonce);
     const appraised = appraiseClosed(opened, nonce, platform, now);
@@ -120,7 +133,8 @@ export class Attestations {
     ]);
     this.#options.metrics.attestations.inc({ state: result.state });
     for (const check of result.failed) this.#options.metrics.failedChecks.inc({ check });
-    return { ...result, checks: appraised.checks, result: signed, claims };
+    const shown = shownBy(format, appraised.clock) ?? before;
+    return { ...result, checks: appraised.checks, result: signed, claims, shown };
   }
 
   /** A result of this verifier, read back. Throws `result-refused` unless it is ours, of this tenant and in date. */
@@ -160,6 +174,18 @@ const BOUND_NONCE = 'nexus-tcb release key v1';
 /** What a quote is made over to bind a key besides the nonce: SHA-256(label || SHA-256(key) || nonce). */
 export function boundNonce(key: Uint8Array, nonce: Uint8Array): Uint8Array {
   return Uint8Array.from(sha256(Buffer.from(BOUND_NONCE), sha256(key), nonce));
+}
+
+function shownBy(format: EvidenceFormat, clock: object | null | undefined): ListPosition | undefined {
+  return clock ? format.listPosition?.(clock) : undefined;
+}
+
+/** A list that starts where no list ended is a mistake of the sender, and no reason for a verdict. */
+function mustContinue(before: ListPosition | undefined, since: ListPosition): void {
+  if (before?.resetCount === since.resetCount && before.entries === since.entries) return;
+  throw new VerifierError('evidence-partial', 'The list does not start where the last good one ended.', {
+    remedy: 'Send the whole list, over a new nonce.',
+  });
 }
 
 const POLL_NONCE = 'nexus-tcb poll v1';

@@ -55,6 +55,12 @@ export interface OpenedEvidence {
   appraise(context: AppraisalContext): Appraised;
 }
 
+/** How much of a list that grows (IMA's) a machine has shown: in which boot, and how many entries. */
+export interface ListPosition {
+  readonly resetCount: number;
+  readonly entries: number;
+}
+
 export interface EvidenceFormat {
   readonly mediaType: string;
   /**
@@ -64,6 +70,8 @@ export interface EvidenceFormat {
   readonly keyBinding?: 'user-data' | 'nonce';
   /** Throws for bytes that are not this format. */
   open(bytes: Uint8Array): OpenedEvidence;
+  /** Where a `clock` of this format says that the list stands. */
+  readonly listPosition?: (clock: object) => ListPosition | undefined;
   /** Throws for a document that is not reference values for this format. */
   parseReference(body: unknown): unknown;
 }

@@ -17,6 +17,14 @@ export const Submission = {
   evidence: Base64Url(8 * 2 ** 20, 'CBOR, docs/evidence.md'),
 };
 
+const ListPosition = Type.Object(
+  {
+    resetCount: Type.Integer({ minimum: 0, description: 'the boot, as the quote counts them' }),
+    entries: Type.Integer({ minimum: 0, description: 'entries that were proved' }),
+  },
+  { additionalProperties: false },
+);
+
 const CheckResult = Type.Object({
   name: Type.String(),
   passed: Type.Boolean(),
@@ -29,6 +37,7 @@ const Attested = Type.Object({
   failed: Type.Array(Type.String(), { description: 'names of the checks that failed' }),
   checks: Type.Array(CheckResult),
   result: Type.String({ description: 'EAR: JWT, ES256, keys at /.well-known/jwks.json' }),
+  shown: Type.Optional(ListPosition),
 });
 
 export function attestationRoutes(app: App, service: Service): void {
@@ -56,17 +65,18 @@ export function attestationRoutes(app: App, service: Service): void {
         summary: 'Appraise evidence over the nonce; every appraisal has a signed result, whatever the verdict',
         description: 'With `accept: application/eat+cwt` the answer is the result alone, as a signed CWT.',
         tags: ['attestation'],
-        body: Type.Object(Submission, { additionalProperties: false }),
+        body: Type.Object({ ...Submission, since: Type.Optional(ListPosition) }, { additionalProperties: false }),
         response: { 200: Attested },
       },
     },
     async (request, reply) => {
-      const { challenge, evidence } = request.body;
+      const { challenge, evidence, since } = request.body;
       const verdict = await service.attestations.attest(
         request.caller,
         OWN_CHALLENGE,
         challenge,
         fromBase64Url(evidence),
+        since === undefined ? {} : { since },
       );
       // A relying party may want the result alone. Its bytes pass the schema by: they are not JSON.
       if (resultForm(request.headers.accept) === 'cwt') {
@@ -78,6 +88,7 @@ export function attestationRoutes(app: App, service: Service): void {
         failed: [...verdict.failed],
         checks: verdict.checks.map((check) => ({ ...check })),
         result: verdict.result,
+        ...(verdict.shown && { shown: verdict.shown }),
       };
     },
   );
