@@ -4,6 +4,7 @@ import type { Context, RecordName } from './commands/context.ts';
 import { dispatch, errorResponse } from './commands/dispatch.ts';
 import { isNvHandle } from './commands/handles.ts';
 import { allCommands } from './commands/index.ts';
+import { takeBackShutdown } from './commands/startup.ts';
 import { defaultCrypto } from './crypto/default.ts';
 import { HmacDrbg, PooledRandom } from './crypto/drbg.ts';
 import type { CryptoProvider, HashState } from './crypto/provider.ts';
@@ -136,7 +137,7 @@ export class Tpm implements TpmDevice {
     return encodePermanent(this.#crypto, this.#store);
   }
 
-  /** Everything that power loss takes, in the clear; empty while off. Sequences in progress are left out. */
+  /** Everything that power loss takes, in the clear; empty while off. */
   exportVolatile(): Uint8Array {
     return this.#powered ? encodeVolatile(this.#context) : new Uint8Array(0);
   }
@@ -173,6 +174,7 @@ export class Tpm implements TpmDevice {
     try {
       // A copy: values read from it are kept, and the caller may reuse its buffer.
       response = dispatch(context, command.slice());
+      if (succeeded(response)) takeBackShutdown(context);
     } catch (fault) {
       this.#options.onFault(fault);
       response = errorResponse(TPM_RC.FAILURE);
@@ -216,7 +218,7 @@ export class Tpm implements TpmDevice {
     const now = this.#powered ? clock.clock : 0n;
     const batch = [...this.#dirty].map((key) => ({
       key,
-      value: encodeRecord(state, key, now, () => encodeSaved(state, startupLocality)),
+      value: encodeRecord(state, key, now, this.#powered ? clock.time : 0n, () => encodeSaved(state, startupLocality)),
     }));
     if (this.#dirty.has('clock')) clock.durable = now;
     this.#dirty.clear();
@@ -278,6 +280,9 @@ export class Tpm implements TpmDevice {
     await this.#store.close();
   }
 }
+
+/** The response code is TPM_RC_SUCCESS. */
+const succeeded = (response: Uint8Array): boolean => (response[6]! | response[7]! | response[8]! | response[9]!) === 0; // every response has a header
 
 function touchesNv(command: Uint8Array): boolean {
   if (command.length < 14) return false;

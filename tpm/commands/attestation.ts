@@ -249,6 +249,7 @@ export const NV_Certify = command(
   (tpm, { signHandle, authHandle, nvIndex, qualifyingData, inScheme, size, offset }) => {
     const chosen = signer(signHandle, inScheme);
     requireReadable(authHandle, nvIndex);
+    if (size + offset > nvIndex.data.length) throw new TpmError(TPM_RC.NV_RANGE);
     if (size > MAX_NV_BUFFER) throw new TpmError(TPM_RC.VALUE, 'size');
     const nvContents = nvRange(nvIndex, offset, size);
     const indexName = nvIndex.name;

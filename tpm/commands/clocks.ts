@@ -24,12 +24,12 @@ export const ClockSet = command(
   },
 );
 
-/** TPM2_ClockRateAdjust: accepted and kept; the clock itself follows the host's. Section 29.3. */
+/** TPM2_ClockRateAdjust: by 1 %, 0.1 % or 0.01 %, up to 15 % in all; lost with the power. Section 29.3. */
 export const ClockRateAdjust = command(
   TPM_CC.ClockRateAdjust,
   { handles: { auth: auth(TPMI_RH_PROVISION, 'user') }, params: { rateAdjust: TPM_CLOCK_ADJUST } },
   (tpm, { rateAdjust }) => {
-    tpm.clock.rate += rateAdjust;
+    tpm.clock.adjust(rateAdjust);
   },
 );
 

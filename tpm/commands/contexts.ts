@@ -27,6 +27,9 @@ const KEY_BITS = 256;
 const OBJECT_HANDLE = 0x80000000;
 const SEQUENCE_HANDLE = 0x80000001;
 const STCLEAR_HANDLE = 0x80000002;
+/** A deadline that has passed; 0 would be none. */
+const PASSED = 1n;
+
 /** The keys of context protection: bound to the hierarchy's proof, the resets since manufacture and the sequence. */
 function keys(tpm: Context, sequence: bigint, handle: number, hierarchy: number): { key: Uint8Array; mac: Uint8Array } {
   const { state, crypto } = tpm;
@@ -116,7 +119,9 @@ export const ContextLoad = command(
       if (saved?.handle !== savedHandle || saved.sequence !== sequence) throw new TpmError(TPM_RC.HANDLE, 'context');
       if (sessions.loadedAvailable <= 0) throw new TpmError(TPM_RC.SESSION_MEMORY);
       sessions.saved.delete(slot);
-      sessions.loaded.set(savedHandle, sessionOf(decode(SESSION, data)));
+      const session = sessionOf(decode(SESSION, data));
+      if (sequence <= sessions.earlierContexts && session.policy.timeout !== 0n) session.policy.timeout = PASSED;
+      sessions.loaded.set(savedHandle, session);
       return { loadedHandle: savedHandle };
     }
     if (tpm.state.hierarchy(hierarchy)?.enabled === false) throw new TpmError(TPM_RC.HIERARCHY, 'context');

@@ -1,6 +1,6 @@
 /** Non-volatile storage. Part 3, section 31; attributes in Part 2, section 13.4. NV_Certify is in `attestation.ts`. */
 import { concat } from '../crypto/bytes.ts';
-import { kindOf, type NvIndex, nvHas, setNvAttributes } from '../state/nv.ts';
+import { isVolatileWrite, kindOf, type NvIndex, nvHas, setNvAttributes } from '../state/nv.ts';
 import {
   DIGEST_SIZE,
   MAX_NV_BUFFER,
@@ -208,11 +208,12 @@ export function nvRange(index: NvIndex, offset: number, size: number): Uint8Arra
   return index.data.slice(offset, offset + size);
 }
 
-/** New contents; the index is written from now on. */
+/** New contents; the index is written from now on. Durable at once, but for an orderly index. */
 function store(tpm: Context, index: NvIndex, data: Uint8Array): void {
+  const first = !written(index);
   index.data = data;
   setNvAttributes(index, TPMA_NV.WRITTEN);
-  tpm.markDurable(nvRecord(index.handle));
+  if (first || !isVolatileWrite(index)) tpm.markDurable(nvRecord(index.handle));
 }
 
 const written = (index: NvIndex): boolean => nvHas(index, TPMA_NV.WRITTEN);

@@ -1,5 +1,5 @@
 /** Start-up and testing. Part 3, sections 9 and 10. */
-import { nvStartup } from '../state/nv.ts';
+import { nvHas, nvStartup } from '../state/nv.ts';
 import { newSecrets } from '../state/persist.ts';
 import { applySaved, savedLocality } from '../state/saved.ts';
 import { NO_POLICY } from '../state/state.ts';
@@ -12,6 +12,7 @@ import {
   TPM_SU,
   TPM_SU_TYPE,
   TPM2B_MAX_BUFFER,
+  TPMA_NV,
   TPMI_YES_NO,
   TpmError,
   u16,
@@ -68,13 +69,19 @@ function start(tpm: Context, kind: 'reset' | 'restart' | 'resume'): void {
   state.pcr.startup(hCrtm === undefined ? tpm.locality : 4, kind === 'resume');
   if (hCrtm !== undefined && kind !== 'resume') for (const { alg, digest } of hCrtm) state.pcr.extend(alg, 0, digest);
   tpm.hCrtm = undefined;
-  for (const index of state.nv.values()) if (nvStartup(index, kind)) tpm.markDurable(nvRecord(index.handle));
+  if (kind !== 'resume' && state.lockout.lockoutRecovery === 0 && !state.lockout.lockoutAuthEnabled) {
+    // Only a restart brings the lockout authority back: Part 1, section 19.8.6.
+    state.lockout.lockoutAuthEnabled = true;
+    tpm.markDurable('lockout');
+  }
+  const orderly = state.orderly !== 'none';
+  for (const index of state.nv.values()) if (nvStartup(index, kind, orderly)) tpm.markDurable(nvRecord(index.handle));
   if (kind !== 'resume')
     for (const object of state.objects.persistent.values())
       if (object.stClear) state.objects.persistent.delete(object.handle);
 }
 
-/** TPM2_Shutdown. Part 3, section 9.4. */
+/** TPM2_Shutdown. What may wait for it becomes durable; a later change takes it back. Part 3, section 9.4. */
 export const Shutdown = command(
   TPM_CC.Shutdown,
   { params: { shutdownType: TPM_SU_TYPE }, nv: true },
@@ -82,8 +89,31 @@ export const Shutdown = command(
     tpm.state.orderly = shutdownType === TPM_SU.STATE ? 'state' : 'clear';
     tpm.markDurable('orderly');
     tpm.markDurable('clock');
+    const { lockout, nv } = tpm.state;
+    if (lockout.failedTries > 0 || !lockout.lockoutAuthEnabled) tpm.markDurable('lockout');
+    for (const index of nv.values()) if (nvHas(index, TPMA_NV.ORDERLY)) tpm.markDurable(nvRecord(index.handle));
   },
 );
+
+/** Commands that change what TPM2_Shutdown(STATE) keeps, though they write no NV. */
+const CHANGES_SAVED_STATE: ReadonlySet<number> = new Set([
+  TPM_CC.ContextSave,
+  TPM_CC.ContextLoad,
+  TPM_CC.FlushContext,
+  TPM_CC.PCR_SetAuthValue,
+]);
+
+/**
+ * A command that has succeeded after TPM2_Shutdown: if it changes what was kept, power loss is disorderly again.
+ * Otherwise a PCR that was extended in between would come back as it was before.
+ */
+export function takeBackShutdown(tpm: Context): void {
+  const { state, command } = tpm;
+  if (!tpm.started || state.orderly === 'none' || command.code === TPM_CC.Shutdown) return;
+  if (!command.nv && !CHANGES_SAVED_STATE.has(command.code) && !state.commandAudit.commands.has(command.code)) return;
+  state.orderly = 'none';
+  tpm.markDurable('orderly');
+}
 
 /** TPM2_SelfTest: the algorithms were tested when the provider was loaded; known answers run again. Part 3, 10.2. */
 export const SelfTest = command(TPM_CC.SelfTest, { params: { fullTest: TPMI_YES_NO }, nv: true }, (tpm) => {

@@ -33,14 +33,33 @@ export function setPinCount(index: NvIndex, count: number): void {
   new DataView(index.data.buffer).setUint32(0, count);
 }
 
-/** What start-up does to one index: unlocks, clears ORDERLY data after a disorderly stop. Part 1, section 37.7. */
-export function nvStartup(index: NvIndex, type: 'reset' | 'restart' | 'resume'): boolean {
+/** Increments of an orderly counter between two that are durable, less one (TPM_PT_ORDERLY_COUNT). */
+export const MAX_ORDERLY_COUNT = 0xff;
+
+/** Whether contents may stay in memory until an orderly shutdown. Part 1, section 37.7. */
+export function isVolatileWrite(index: NvIndex): boolean {
+  if (!nvHas(index, TPMA_NV.ORDERLY)) return false;
+  return kindOf(index) !== TPM_NT.COUNTER || ((index.data.at(-1) ?? 0) & MAX_ORDERLY_COUNT) !== 0;
+}
+
+/**
+ * What start-up does to one index: unlocks; after a disorderly stop, an orderly counter goes to the highest value that
+ * it can have had, and other orderly contents are lost. True when it has changed. Part 1, section 37.7.
+ */
+export function nvStartup(index: NvIndex, type: 'reset' | 'restart' | 'resume', orderly: boolean): boolean {
   const before = index.publicArea.attributes;
+  const lost = !orderly && nvHas(index, TPMA_NV.ORDERLY) && nvHas(index, TPMA_NV.WRITTEN);
+  const jumps = lost && kindOf(index) === TPM_NT.COUNTER;
+  if (jumps) {
+    index.data = index.data.slice();
+    index.data[index.data.length - 1] = MAX_ORDERLY_COUNT;
+  }
+  let clear = lost && !jumps ? TPMA_NV.WRITTEN : 0;
   if (type !== 'resume') {
-    let clear = TPMA_NV.READLOCKED;
+    clear |= TPMA_NV.READLOCKED;
     if (!nvHas(index, TPMA_NV.WRITEDEFINE) || !nvHas(index, TPMA_NV.WRITTEN)) clear |= TPMA_NV.WRITELOCKED;
     if (nvHas(index, TPMA_NV.CLEAR_STCLEAR)) clear |= TPMA_NV.WRITTEN;
-    setNvAttributes(index, 0, clear);
   }
-  return before !== index.publicArea.attributes;
+  setNvAttributes(index, 0, clear);
+  return jumps || before !== index.publicArea.attributes;
 }

@@ -21,10 +21,15 @@ import {
   yesNo,
 } from '../structures/index.ts';
 import type { TpmObject } from './objects.ts';
-import type { Hierarchy, TpmState } from './state.ts';
+import type { Hierarchy, Lockout, TpmState } from './state.ts';
 import type { RecordStore } from './store.ts';
 
 export const bytes = buffer(0xffff);
+/** A field that records of an earlier version end without; `absent` stands for it then. */
+export const later = <T>(schema: Schema<T>, absent: T): Schema<T> => ({
+  read: (r) => (r.remaining === 0 ? absent : schema.read(r)),
+  write: schema.write,
+});
 export const POLICY = struct({ alg: u16, digest: bytes });
 const HIERARCHY = struct({ seed: bytes, proof: bytes, authValue: bytes, policy: POLICY });
 
@@ -46,9 +51,13 @@ const LOCKOUT = struct({
   recoveryTime: u32,
   lockoutRecovery: u32,
   lockoutAuthEnabled: yesNo,
+  /** Milliseconds since recovery was last counted, of failed tries and of the lockout authority. */
+  triesElapsed: later(u64, 0n),
+  authElapsed: later(u64, 0n),
 });
 const CLOCK = struct({ clock: u64, resetCount: u32, restartCount: u32, totalResetCount: u64 });
-const PCR = struct({ allocation: TPML_PCR_SELECTION, authValue: bytes, policy: POLICY });
+/** `unused`: once the authorisation value, which a TPM Reset clears. */
+const PCR = struct({ allocation: TPML_PCR_SELECTION, unused: bytes, policy: POLICY });
 const AUDIT = struct({ alg: u16, counter: u64, commands: list(u32, 1024) });
 /** `shutdown`: 0 none, 1 TPM2_Shutdown(CLEAR), 2 TPM2_Shutdown(STATE) with `saved`. */
 const ORDERLY = struct({ shutdown: u8, saved: bytes });
@@ -81,11 +90,12 @@ const plain = ({ seed, proof, authValue, policy }: Hierarchy): Infer<typeof HIER
   policy,
 });
 
-/** The bytes of a record, or undefined when it no longer exists. `clock` is TPM clock in milliseconds. */
+/** The bytes of a record, or undefined when it no longer exists. TPM clock and time in milliseconds. */
 export function encodeRecord(
   state: TpmState,
   key: string,
   clock: bigint,
+  time: bigint,
   savedState: () => Uint8Array,
 ): Uint8Array | undefined {
   const { hierarchies } = state;
@@ -102,7 +112,7 @@ export function encodeRecord(
         algorithmSet: state.algorithmSet,
       });
     case 'lockout':
-      return encode(LOCKOUT, state.lockout);
+      return encode(LOCKOUT, { ...state.lockout, ...lockoutElapsed(state.lockout, time) });
     case 'clock':
       return encode(CLOCK, {
         clock,
@@ -111,7 +121,7 @@ export function encodeRecord(
         totalResetCount: state.totalResetCount,
       });
     case 'pcr':
-      return encode(PCR, { allocation: state.pcrAllocation, authValue: state.pcrAuth, policy: state.pcrPolicy });
+      return encode(PCR, { allocation: state.pcrAllocation, unused: new Uint8Array(0), policy: state.pcrPolicy });
     case 'audit':
       return encode(AUDIT, { ...state.commandAudit, commands: [...state.commandAudit.commands] });
     case 'orderly':
@@ -138,6 +148,12 @@ function record<T>(store: RecordStore, key: string, schema: Schema<T>): T {
   return decode(schema, value.slice());
 }
 
+/** How long recovery has been waited for: what is kept of the timers when Time starts again. */
+export const lockoutElapsed = ({ triesSince, authSince }: Lockout, time: bigint) => ({
+  triesElapsed: time - triesSince,
+  authElapsed: time - authSince,
+});
+
 /** Fill a fresh state from a store. Returns the durable clock and what Shutdown(STATE) saved. */
 export function loadState(state: TpmState, store: RecordStore): { clock: bigint; saved: Uint8Array } {
   const hierarchies = record(store, 'hierarchies', HIERARCHIES);
@@ -149,14 +165,14 @@ export function loadState(state: TpmState, store: RecordStore): { clock: bigint;
   state.maxCounter = hierarchies.maxCounter;
   state.ppCommands = new Set(hierarchies.ppCommands);
   state.algorithmSet = hierarchies.algorithmSet;
-  state.lockout = record(store, 'lockout', LOCKOUT);
+  const { triesElapsed, authElapsed, ...lockout } = record(store, 'lockout', LOCKOUT);
+  state.lockout = { ...lockout, triesSince: -triesElapsed, authSince: -authElapsed };
   const clock = record(store, 'clock', CLOCK);
   state.resetCount = clock.resetCount;
   state.restartCount = clock.restartCount;
   state.totalResetCount = clock.totalResetCount;
   const pcr = record(store, 'pcr', PCR);
   state.pcrAllocation = pcr.allocation;
-  state.pcrAuth = pcr.authValue;
   state.pcrPolicy = pcr.policy;
   state.pcr.allocate(pcr.allocation);
   const audit = record(store, 'audit', AUDIT);

@@ -20,7 +20,7 @@ import {
   yesNo,
 } from '../structures/index.ts';
 import { setNvAttributes } from './nv.ts';
-import { bytes, loadState, OBJECT, objectFields, objectOf } from './persist.ts';
+import { bytes, loadState, lockoutElapsed, OBJECT, objectFields, objectOf } from './persist.ts';
 import type { Profile } from './profile.ts';
 import { applySaved, encodeSaved } from './saved.ts';
 import { SEQUENCE, sequenceFields, sequenceOf } from './sequence-record.ts';
@@ -127,7 +127,13 @@ const VOLATILE_1 = {
   nv: list(struct({ handle: u32, attributes: u32, data: bytes }), 4096),
   orderly: u8,
 };
-const VOLATILE_2 = struct({ ...VOLATILE_1, sequences: list(struct({ handle: u32, sequence: SEQUENCE }), 1024) });
+const VOLATILE_2 = struct({
+  ...VOLATILE_1,
+  sequences: list(struct({ handle: u32, sequence: SEQUENCE }), 1024),
+  earlierContexts: u64,
+  triesElapsed: u64,
+  authElapsed: u64,
+});
 
 const ORDERLY = ['none', 'clear', 'state'] as const;
 
@@ -162,6 +168,8 @@ export function encodeVolatile(context: Context): Uint8Array {
       })),
       orderly: ORDERLY.indexOf(state.orderly),
       sequences,
+      earlierContexts: state.sessions.earlierContexts,
+      ...lockoutElapsed(state.lockout, clock.time),
     }),
   );
 }
@@ -175,7 +183,9 @@ export function checkVolatile(crypto: CryptoProvider, sealed: Uint8Array): void 
 function decodeVolatile(crypto: CryptoProvider, sealed: Uint8Array): Infer<typeof VOLATILE_2> {
   const { version, body } = unseal(crypto, VOLATILE, sealed);
   return understood(() =>
-    version === 1 ? { ...decode(struct(VOLATILE_1), body), sequences: [] } : decode(VOLATILE_2, body),
+    version === 1
+      ? { ...decode(struct(VOLATILE_1), body), sequences: [], earlierContexts: 0n, triesElapsed: 0n, authElapsed: 0n }
+      : decode(VOLATILE_2, body),
   );
 }
 
@@ -188,6 +198,9 @@ export function applyVolatile(context: Context, sealed: Uint8Array): void {
   clock.resume(from.time, from.clock);
   clock.safe = from.safe;
   applySaved(state, from.saved, true);
+  state.sessions.earlierContexts = from.earlierContexts;
+  state.lockout.triesSince = from.time - from.triesElapsed;
+  state.lockout.authSince = from.time - from.authElapsed;
   state.pcr.updateCounter = from.pcrUpdateCounter;
   for (const { hash, values } of from.banks) state.pcr.banks.set(hash, values);
   for (const { handle, object } of from.objects) state.objects.slots.set(handle, objectOf(handle, object));

@@ -1,7 +1,7 @@
 /** What TPM2_Shutdown(STATE) keeps for TPM2_Startup(STATE). Part 3, section 9.4; Part 1, section 12.2.4. */
 import { DIGEST_SIZE, decode, encode, list, struct, TPM_RH, u16, u32, u64, yesNo } from '../structures/index.ts';
 import { PCR_ATTRIBUTES } from './pcr.ts';
-import { bytes, POLICY } from './persist.ts';
+import { bytes, later, POLICY } from './persist.ts';
 import type { TpmState } from './state.ts';
 
 const SAVED = struct({
@@ -20,6 +20,7 @@ const SAVED = struct({
   contextCounter: u64,
   savedSessions: list(struct({ slot: u32, handle: u32, sequence: u64 }), 0xffff),
   auditDigest: bytes,
+  pcrAuth: later(bytes, new Uint8Array(0)),
 });
 
 export function encodeSaved(state: TpmState, startupLocality: number): Uint8Array {
@@ -42,6 +43,7 @@ export function encodeSaved(state: TpmState, startupLocality: number): Uint8Arra
     contextCounter: sessions.contextCounter,
     savedSessions: [...sessions.saved].map(([slot, saved]) => ({ slot, ...saved })),
     auditDigest: state.commandAudit.digest,
+    pcrAuth: state.pcrAuth,
   });
 }
 
@@ -54,9 +56,11 @@ export function applySaved(state: TpmState, saved: Uint8Array, resume: boolean):
   none.proof = from.nullProof;
   state.contextKey = from.contextKey;
   sessions.contextCounter = from.contextCounter;
+  sessions.earlierContexts = from.contextCounter;
   for (const { slot, handle, sequence } of from.savedSessions) sessions.saved.set(slot, { handle, sequence });
   state.commandAudit.digest = from.auditDigest;
   if (!resume) return;
+  state.pcrAuth = from.pcrAuth;
   const platform = hierarchies[TPM_RH.PLATFORM];
   platform.authValue = from.platformAuth;
   platform.policy = from.platformPolicy;

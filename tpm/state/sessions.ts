@@ -67,6 +67,8 @@ export class SessionTable {
   /** Saved session contexts: slot number to the sequence number of the only context that may come back. */
   readonly saved = new Map<number, { handle: number; sequence: bigint }>();
   contextCounter = 0n;
+  /** The last context of before the power-on. Time has started again since, so deadlines in them have passed. */
+  earlierContexts = 0n;
   exclusive: number | undefined;
   readonly #maxLoaded: number;
   readonly #maxActive: number;

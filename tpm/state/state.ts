@@ -36,6 +36,9 @@ export interface Lockout {
   lockoutRecovery: number;
   /** Lockout authority may be used. */
   lockoutAuthEnabled: boolean;
+  /** TPM time in milliseconds from which recovery counts; below zero where it began before the power-on. */
+  triesSince: bigint;
+  authSince: bigint;
 }
 
 export type HierarchyHandle = (typeof TPM_RH)['OWNER' | 'ENDORSEMENT' | 'PLATFORM' | 'NULL'];
@@ -96,6 +99,8 @@ export class TpmState {
       recoveryTime: 1000,
       lockoutRecovery: 1000,
       lockoutAuthEnabled: true,
+      triesSince: 0n,
+      authSince: 0n,
     };
     this.objects = new ObjectTable(profile.transientSlots);
     this.sessions = new SessionTable(profile.loadedSessions, profile.activeSessions);
