@@ -62,6 +62,14 @@ const MAC: TPMT_PUBLIC = {
   parameters: { scheme: { scheme: TPM_ALG.HMAC, details: { hashAlg: TPM_ALG.SHA256 } } },
   unique: EMPTY,
 };
+const CIPHER: TPMT_PUBLIC = {
+  type: TPM_ALG.SYMCIPHER,
+  nameAlg: TPM_ALG.SHA256,
+  objectAttributes: USUAL | FIXED | TPMA_OBJECT.sign | TPMA_OBJECT.decrypt,
+  authPolicy: EMPTY,
+  parameters: { sym: AES },
+  unique: EMPTY,
+};
 const AGREEMENT = ecc(FIXED | TPMA_OBJECT.decrypt);
 const SIGNING = ecc(FIXED | TPMA_OBJECT.sign);
 
@@ -180,6 +188,33 @@ const signatures: Story = async ({ client, random }) => {
     inScheme: ECDSA,
     creationTicket,
   });
+};
+
+/** Names "t", a month, keyUsage digitalSignature: the least that TPM2_CertifyX509 completes. RFC 5280, section 4.1. */
+const NAME = '300c310a300806035504030c0174';
+const PARTIAL_CERTIFICATE = new Uint8Array(
+  Buffer.from(
+    `3050${NAME}301e170d3236303130313030303030305a170d3236303230313030303030305a${NAME}a3123010300e0603551d0f0101ff040403020780`,
+    'hex',
+  ),
+);
+
+const certificate: Story = async ({ client }) => {
+  const { objectHandle } = await primary(client, SIGNING);
+  await client.CertifyX509({
+    objectHandle,
+    signHandle: objectHandle,
+    reserved: EMPTY,
+    inScheme: ECDSA,
+    partialCertificate: PARTIAL_CERTIFICATE,
+  });
+};
+
+const ciphers: Story = async ({ client, random }) => {
+  const { objectHandle: keyHandle } = await primary(client, CIPHER);
+  const args = { keyHandle, decrypt: random.oneIn(2), mode: TPM_ALG.NULL, ivIn: random.bytes(16) } as const;
+  await client.EncryptDecrypt({ ...args, inData: random.bytes(40) });
+  await client.EncryptDecrypt2({ ...args, inData: random.bytes(40) });
 };
 
 const anonymity: Story = async ({ client, random }) => {
@@ -375,6 +410,8 @@ const STORIES: readonly Story[] = [
   agreement,
   encryption,
   signatures,
+  certificate,
+  ciphers,
   anonymity,
   duplication,
   approvals,
