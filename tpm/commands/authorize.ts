@@ -156,8 +156,8 @@ export function checkSessions(
 ): void {
   const { sessions } = context;
   if (sessions.length < command.authCount) throw new TpmError(TPM_RC.AUTH_MISSING);
-  if (handles[0] === TPM_RH.PLATFORM && context.state.ppCommands.has(command.code) && !context.physicalPresence)
-    throw new TpmError(TPM_RC.PP);
+  if (handles[0] === TPM_RH.PLATFORM && needsPresence(context, command.code) && !context.physicalPresence)
+    throw new TpmError(atSession(TPM_RC.PP, 1));
   for (let i = 0; i < sessions.length; i++) {
     try {
       checkSession(context, command, handles, parameters, sessions[i]!, i);
@@ -167,6 +167,10 @@ export function checkSessions(
     }
   }
 }
+
+/** PP_Commands itself always does. Part 1, section 19.2.4; Part 3, section 26.2. */
+const needsPresence = (context: Context, code: number): boolean =>
+  code === TPM_CC.PP_Commands || context.state.ppCommands.has(code);
 
 function checkSession(
   context: Context,

@@ -1,5 +1,5 @@
 /** Miscellaneous management functions. Part 3, section 26. */
-import { TPM_CC, TPM_RC, TPML_CC, TpmError, u32 } from '../structures/index.ts';
+import { TPM_CC, TPML_CC, u32 } from '../structures/index.ts';
 import { auth, command } from './command.ts';
 import { TPMI_RH_PLATFORM } from './handles.ts';
 
@@ -26,7 +26,7 @@ const CHANGEABLE: ReadonlySet<number> = new Set([
   TPM_CC.SetCommandCodeAuditStatus,
 ]);
 
-/** TPM2_PP_Commands: needs physical presence itself, TPM_RC_PP; other codes are passed over. Section 26.2. */
+/** TPM2_PP_Commands: needs physical presence itself, as its authorisation says; other codes are passed over. Section 26.2. */
 export const PP_Commands = command(
   TPM_CC.PP_Commands,
   {
@@ -35,7 +35,6 @@ export const PP_Commands = command(
     nv: true,
   },
   (tpm, { setList, clearList }) => {
-    if (!tpm.physicalPresence) throw new TpmError(TPM_RC.PP);
     const { ppCommands } = tpm.state;
     for (const code of setList) if (CHANGEABLE.has(code) && tpm.commands.has(code)) ppCommands.add(code);
     for (const code of clearList) ppCommands.delete(code);

@@ -92,6 +92,7 @@ let candidates: number[];
 beforeAll(async () => {
   tpm = await Tpm.create();
   tpm.powerOn();
+  tpm.setPhysicalPresence(true);
   const client = await TpmClient.of(tpm);
   await client.Startup({ startupType: TPM_SU.CLEAR });
   const { objectHandle } = await client.CreatePrimary({

@@ -419,7 +419,10 @@ export const PolicyTemplate = command(
   { handles: policySession, params: { templateHash: TPM2B_DIGEST } },
   (tpm, { policySession: session, templateHash }) => {
     if (templateHash.length !== DIGEST_SIZE[session.authHash]) throw new TpmError(TPM_RC.SIZE, 'templateHash');
-    requireNoHash(session);
+    const { templateHash: earlier } = session.policy;
+    // The same template may be asserted again, as a cpHash may.
+    if (earlier === undefined) requireNoHash(session);
+    else if (!equal(earlier, templateHash)) throw new TpmError(TPM_RC.VALUE, 'templateHash');
     extendPolicy(tpm, session, u32be(TPM_CC.PolicyTemplate), templateHash);
     session.policy.templateHash = templateHash;
   },
