@@ -153,6 +153,14 @@ export class VerifierClient {
     };
   }
 
+  /** Let a lease run on, on a result over the machine that holds it. */
+  async renew(lease: string, result: string): Promise<{ readonly expiresAt: Date }> {
+    const reply: { expiresAt: string } = await this.#call('POST', `/v1/leases/${encodeURIComponent(lease)}/renewal`, {
+      result,
+    });
+    return { expiresAt: new Date(reply.expiresAt) };
+  }
+
   /** Store a new version of reference values (role operator). */
   putReference(name: string, body: object): Promise<{ readonly name: string; readonly version: number }> {
     return this.#call('PUT', `/v1/references/${encodeURIComponent(name)}`, body);

@@ -79,6 +79,30 @@ describe('continuous attestation', () => {
     expect(platform?.state).toBe('expired');
   });
 
+  it('lets a lease run on, on a new verdict over its holder, and on nothing else', async () => {
+    const { lease: granted } = await client.release('secret', KEY, await ground());
+    now = new Date(now.getTime() + 3_000_000);
+    const { result, state } = await attest();
+    expect(state).toBe('affirming');
+    expect((await client.renew(granted.id, result)).expiresAt).toEqual(new Date(now.getTime() + 3_600_000));
+    now = new Date(now.getTime() + 3_000_000);
+    expect((await lease(granted.id)).live).toBe(true);
+    // The result is too old by now; and one without the partition is not of the holder.
+    await expect(client.renew(granted.id, result)).rejects.toMatchObject({ code: 'result-refused' });
+    const { id, nonce } = await client.challenge();
+    const bare = await client.attest(id, encodeToy({ akName: hex(tpm.akName), nonce: hex(nonce), pcr: 'good' }));
+    await expect(client.renew(granted.id, bare.result)).rejects.toMatchObject({
+      code: 'release-refused',
+      failed: ['code-identity', 'lease-holder'],
+    });
+    const before = await attest();
+    await attest('bad');
+    // Revoked is final: not even a good verdict from before brings the lease back.
+    await expect(client.renew(granted.id, before.result)).rejects.toMatchObject({ code: 'lease-ended' });
+    expect((await lease(granted.id)).live).toBe(false);
+    await expect(client.renew('none', before.result)).rejects.toMatchObject({ code: 'lease-unknown' });
+  });
+
   it('streams changes, and only changes, as server-sent events from where the listener stopped', async () => {
     await attest();
     await attest();

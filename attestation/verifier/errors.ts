@@ -28,6 +28,7 @@ export const REFUSALS = {
   'session-unknown': 404,
   'not-found': 404,
   'challenge-spent': 409,
+  'lease-ended': 409,
   'evidence-partial': 409,
   'platform-taken': 409,
   'resource-spent': 409,

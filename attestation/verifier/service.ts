@@ -1,4 +1,5 @@
 /** The verifier's parts, wired once at start; routes and jobs know no others. */
+import type { Leases } from '../broker/leases.ts';
 import type { Releases } from '../broker/releases.ts';
 import type { Resources } from '../broker/resources.ts';
 import type { Attestations } from './attestations.ts';
@@ -30,6 +31,7 @@ export interface Service {
   readonly attestations: Attestations;
   readonly resources: Resources;
   readonly releases: Releases;
+  readonly leases: Leases;
   readonly webhooks: Webhooks;
   readonly polls: Polls;
   readonly metrics: Metrics;

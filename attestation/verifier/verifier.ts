@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { FastifyBaseLogger } from 'fastify';
 import { nexusEvidence } from '../appraise.ts';
 import { type KekSource, type KeyEncryptionKey, loadKek } from '../broker/kek.ts';
+import { Leases } from '../broker/leases.ts';
 import { Releases } from '../broker/releases.ts';
 import { Resources } from '../broker/resources.ts';
 import { machineEvidence } from '../machine/appraise.ts';
@@ -198,6 +199,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       resources,
       enrolment: new Enrolment(db, clock, manufacturers, challengeSeconds),
       references: new References(db, clock, (body) => parseReference(formats, body)),
+      leases: new Leases(db, clock),
       releases: new Releases(db, clock, resources, attestations),
       webhooks,
       polls: new Polls({ db, kek, clock, attestations, ask: options.askAgent ?? askAgentOver(options.pollTls) }),

@@ -13,6 +13,7 @@ import { brokerRoutes } from './broker.ts';
 import { continuousRoutes } from './continuous.ts';
 import { enrolmentRoutes } from './enrolment.ts';
 import { kbsRoutes } from './kbs.ts';
+import { leaseRoutes } from './leases.ts';
 import { operationsRoutes } from './operations.ts';
 import { pollRoutes } from './polls.ts';
 import { type RateLimit, RateLimiter } from './rate-limit.ts';
@@ -143,6 +144,7 @@ export async function buildApp(service: Service, options: HttpOptions): Promise<
   enrolmentRoutes(app, service);
   attestationRoutes(app, service);
   brokerRoutes(app, service);
+  leaseRoutes(app, service);
   administrationRoutes(app, service);
   continuousRoutes(app, service);
   pollRoutes(app, service);

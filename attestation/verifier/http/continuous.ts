@@ -1,7 +1,6 @@
-/** Changes of state as they happen: server-sent events and webhooks; and the state of a lease. */
+/** Changes of state as they happen: server-sent events and webhooks. */
 import { Type } from 'typebox';
 import { type ChangeEvent, changesAfter, latestChange } from '../changes.ts';
-import { VerifierError } from '../errors.ts';
 import type { Service } from '../service.ts';
 import type { App } from './app.ts';
 
@@ -13,14 +12,6 @@ const HEARTBEAT_POLLS = 30;
 
 const Id = Type.Object({ id: Type.String({ maxLength: 64 }) });
 const Time = Type.String({ format: 'date-time' });
-const Lease = Type.Object({
-  id: Type.String(),
-  resource: Type.String(),
-  platform: Type.String(),
-  live: Type.Boolean({ description: 'false: the holder must forget what it was given' }),
-  expiresAt: Time,
-  revokedAt: Type.Union([Time, Type.Null()]),
-});
 
 function message({ id, at, tenant: _, ...data }: ChangeEvent): string {
   return `id: ${id}\nevent: platform.state\ndata: ${JSON.stringify({ ...data, at: at.toISOString() })}\n\n`;
@@ -98,31 +89,6 @@ export function continuousRoutes(app: App, service: Service): void {
     async (request, reply) => {
       await service.webhooks.remove(request.caller, request.params.id);
       return reply.code(204).send(null);
-    },
-  );
-
-  app.get(
-    '/v1/leases/:id',
-    {
-      config: { roles: ['attester', 'broker', 'auditor'] },
-      schema: { summary: 'Whether a lease still lives', tags: TAGS, params: Id, response: { 200: Lease } },
-    },
-    async (request) => {
-      const row = await service.db
-        .selectFrom('lease')
-        .selectAll()
-        .where('id', '=', request.params.id)
-        .where('tenant', '=', request.caller.tenant)
-        .executeTakeFirst();
-      if (row === undefined) throw new VerifierError('lease-unknown', 'There is no such lease.');
-      return {
-        id: row.id,
-        resource: row.resource,
-        platform: row.platform,
-        live: row.revoked_at === null && row.expires_at > service.clock(),
-        expiresAt: row.expires_at.toISOString(),
-        revokedAt: row.revoked_at?.toISOString() ?? null,
-      };
     },
   );
 }
