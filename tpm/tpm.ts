@@ -9,7 +9,7 @@ import { defaultCrypto } from './crypto/default.ts';
 import { HmacDrbg, PooledRandom } from './crypto/drbg.ts';
 import type { CryptoProvider, HashState } from './crypto/provider.ts';
 import type { Locality, TpmDevice } from './device.ts';
-import { CLOCK_UPDATE_INTERVAL, TpmClock } from './state/clock.ts';
+import { TpmClock } from './state/clock.ts';
 import { isDrtmPcr, PCR_COUNT } from './state/pcr.ts';
 import { encodeRecord, FIXED_RECORDS, isManufactured, loadState, newSecrets } from './state/persist.ts';
 import { applyVolatile, checkVolatile, encodePermanent, encodeVolatile, permanentChanges } from './state/portable.ts';
@@ -179,8 +179,7 @@ export class Tpm implements TpmDevice {
       this.#options.onFault(fault);
       response = errorResponse(TPM_RC.FAILURE);
     }
-    if (context.started && context.clock.clock - context.clock.durable >= BigInt(CLOCK_UPDATE_INTERVAL))
-      this.#dirty.add('clock');
+    if (context.started && context.clock.isDue) this.#dirty.add('clock');
     if (this.#dirty.size > 0) return this.#durably(response, alone);
     // What a command says about NV must not be taken back by a crash: it waits for changes under way.
     if (this.#pending !== undefined && touchesNv(command)) return this.#after(this.#pending, response);

@@ -129,7 +129,7 @@ export const ContextLoad = command(
     objects.add(
       savedHandle === SEQUENCE_HANDLE
         ? sequenceOf(tpm.crypto, handle, decode(SEQUENCE, data))
-        : objectOf(handle, decode(OBJECT, data)),
+        : objectOf(handle, decode(OBJECT, data), tpm.crypto),
     );
     return { loadedHandle: handle };
   },

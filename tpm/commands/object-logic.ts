@@ -8,7 +8,6 @@ import {
   DIGEST_SIZE,
   encode,
   nameOf,
-  objectName,
   TPM_ALG,
   TPM_RC,
   TPM_RH,
@@ -188,9 +187,9 @@ export function makeObject(
   publicArea: TPMT_PUBLIC_OR_NULL,
   sensitive: TPMT_SENSITIVE | undefined,
   parent: TpmObject | number,
+  name: Uint8Array,
   qualify: (name: Uint8Array) => Uint8Array,
 ): TpmObject {
-  const name = objectName(publicArea);
   return {
     kind: 'object',
     handle,

@@ -76,8 +76,13 @@ export const CreatePrimary = command(
     checkSensitiveCreate(inPublic, inSensitive);
     const { seed } = tpm.state.hierarchy(primaryHandle)!; // a TPMI_RH_HIERARCHY
     const { publicArea, sensitive } = primaryMaterial(tpm, seed, inPublic, inSensitive);
-    const object = makeObject(handle, publicArea, sensitive, primaryHandle, (name) =>
-      qualifiedName(tpm, publicArea.nameAlg, primaryHandle, name),
+    const object = makeObject(
+      handle,
+      publicArea,
+      sensitive,
+      primaryHandle,
+      objectName(publicArea, tpm.crypto),
+      (name) => qualifiedName(tpm, publicArea.nameAlg, primaryHandle, name),
     );
     tpm.state.objects.add(object);
     return {
@@ -113,7 +118,7 @@ export const Create = command(
     about('inPublic', () => checkPublic(tpm.profile, inPublic, parentHandle));
     checkSensitiveCreate(inPublic, inSensitive);
     const { publicArea, sensitive } = createMaterial(tpm, inPublic, inSensitive, tpm.random, true);
-    const name = objectName(publicArea);
+    const name = objectName(publicArea, tpm.crypto);
     return {
       outPrivate: sensitiveToPrivate(tpm, sensitive, name, parentHandle),
       outPublic: publicArea,
@@ -135,14 +140,14 @@ export const Load = command(
     const handle = tpm.state.objects.freeHandle();
     if (inPrivate.length === 0) throw new TpmError(TPM_RC.SIZE, 'inPrivate');
     if (!isStorageParent(parentHandle)) throw new TpmError(TPM_RC.TYPE, 'parentHandle');
-    const name = objectName(inPublic);
+    const name = objectName(inPublic, tpm.crypto);
     const sensitive = about('inPrivate', () => privateToSensitive(tpm, inPrivate, name, parentHandle));
     about('inPublic', () => {
       checkPublic(tpm.profile, inPublic, parentHandle);
       checkUnique(tpm, inPublic);
     });
     about('inPrivate', () => checkSensitive(tpm, inPublic, sensitive));
-    const object = makeObject(handle, inPublic, sensitive, parentHandle, (own) =>
+    const object = makeObject(handle, inPublic, sensitive, parentHandle, name, (own) =>
       qualifiedName(tpm, inPublic.nameAlg, parentHandle, own),
     );
     tpm.state.objects.add(object);
@@ -175,7 +180,7 @@ export const LoadExternal = command(
       checkUnique(tpm, inPublic);
     });
     if (inPrivate !== undefined) about('inPrivate', () => checkBinding(tpm, inPublic, inPrivate));
-    const made = makeObject(handle, inPublic, inPrivate, hierarchy, (name) =>
+    const made = makeObject(handle, inPublic, inPrivate, hierarchy, objectName(inPublic, tpm.crypto), (name) =>
       qualifiedName(tpm, inPublic.nameAlg, hierarchy, name),
     );
     const object = tpm.state.objects.add({ ...made, external: true });
@@ -265,7 +270,7 @@ function load(
   { publicArea, sensitive }: ReturnType<typeof createMaterial>,
   wrapped: boolean,
 ) {
-  const object = makeObject(handle, publicArea, sensitive, parent, (name) =>
+  const object = makeObject(handle, publicArea, sensitive, parent, objectName(publicArea, tpm.crypto), (name) =>
     qualifiedName(tpm, publicArea.nameAlg, parent, name),
   );
   const outPrivate =

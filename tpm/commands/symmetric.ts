@@ -139,15 +139,10 @@ export const Hash = command(
 );
 
 /**
- * A MAC in the making, by the key's scheme or the caller's. TPM_RC_TYPE for a key that makes none; TPM_RC_ATTRIBUTES
+ * The algorithm and secret of a MAC, by the key's scheme or the caller's. TPM_RC_TYPE for a key that makes none; TPM_RC_ATTRIBUTES
  * for a restricted one; TPM_RC_KEY without sign; TPM_RC_VALUE where the schemes do not agree.
  */
-export function startMac(
-  tpm: Context,
-  key: TpmObject,
-  wanted: number,
-  schemeName: string,
-): { alg: number; state: HashState } {
+function macOf(key: TpmObject, wanted: number, schemeName: string): { alg: number; secret: Uint8Array } {
   const { publicArea, sensitive } = key;
   if ((publicArea.type !== TPM_ALG.KEYEDHASH && publicArea.type !== TPM_ALG.SYMCIPHER) || sensitive === undefined)
     throw new TpmError(TPM_RC.TYPE, 'handle');
@@ -158,7 +153,17 @@ export function startMac(
   const suits = (publicArea.type === TPM_ALG.SYMCIPHER) === (alg === TPM_ALG.CMAC);
   const agree = wanted === TPM_ALG.NULL || wanted === alg;
   if (alg === TPM_ALG.NULL || !suits || !agree) throw new TpmError(TPM_RC.VALUE, schemeName);
-  const secret = sensitive.sensitive;
+  return { alg, secret: sensitive.sensitive };
+}
+
+/** A MAC in the making; refuses as `macOf`. */
+export function startMac(
+  tpm: Context,
+  key: TpmObject,
+  wanted: number,
+  schemeName: string,
+): { alg: number; state: HashState } {
+  const { alg, secret } = macOf(key, wanted, schemeName);
   return { alg, state: alg === TPM_ALG.CMAC ? new Cmac(tpm.crypto, secret) : tpm.crypto.hmacStart(alg, secret) };
 }
 
@@ -181,9 +186,14 @@ export const HMAC = command(
     params: { buffer: TPM2B_MAX_BUFFER, hashAlg: TPMI_ALG_MAC_SCHEME_OR_NULL },
     response: { outHMAC: TPM2B_DIGEST },
   },
-  (tpm, { handle, buffer, hashAlg }) => ({
-    outHMAC: startMac(tpm, handle, hashAlg, 'hashAlg').state.update(buffer).digest(),
-  }),
+  (tpm, { handle, buffer, hashAlg }) => {
+    const { alg, secret } = macOf(handle, hashAlg, 'hashAlg');
+    const outHMAC =
+      alg === TPM_ALG.CMAC
+        ? new Cmac(tpm.crypto, secret).update(buffer).digest()
+        : tpm.crypto.hmac(alg, secret, buffer);
+    return { outHMAC };
+  },
 );
 
 export const symmetricCommands = [EncryptDecrypt, EncryptDecrypt2, Hash, HMAC] as const;

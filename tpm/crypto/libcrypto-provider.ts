@@ -25,20 +25,27 @@ const UNCOMPRESSED = 4;
 /** BN_FLG_CONSTTIME: what is done with this number must not depend on it. */
 const CONSTANT_TIME = 4;
 
-/** OpenSSL's names of hash algorithms; DIGEST_SIZE has their sizes. */
-const HASHES: Readonly<Record<number, string>> = {
-  [TPM_ALG.SHA1]: 'SHA1',
-  [TPM_ALG.SHA256]: 'SHA256',
-  [TPM_ALG.SHA384]: 'SHA384',
-  [TPM_ALG.SHA512]: 'SHA512',
-  [TPM_ALG.SHA3_256]: 'SHA3-256',
-  [TPM_ALG.SHA3_384]: 'SHA3-384',
-  [TPM_ALG.SHA3_512]: 'SHA3-512',
-};
+/** Hashes that OpenSSL has as one call, and octets of a block (FIPS 180-4, figure 1); DIGEST_SIZE has their sizes. */
+const HASHES = [
+  { alg: TPM_ALG.SHA1, name: 'SHA1', block: 64 },
+  { alg: TPM_ALG.SHA256, name: 'SHA256', block: 64 },
+  { alg: TPM_ALG.SHA384, name: 'SHA384', block: 128 },
+  { alg: TPM_ALG.SHA512, name: 'SHA512', block: 128 },
+] as const;
+/** Octets that are joined for one call; longer inputs go to the inherited provider. */
+const JOINED = 8192;
+/** FIPS 198-1. */
+const INNER_PAD = 0x36;
+const OUTER_PAD = 0x5c;
 const KEY_SIZES = [16, 24, 32];
 const MODES: readonly AesMode[] = ['cfb', 'ctr', 'ofb', 'cbc', 'ecb'];
-/** Stands for no octets where OpenSSL takes a null pointer for "as before". */
-const NOTHING = new Uint8Array(1);
+const NO_KEY = new Uint8Array(32);
+
+interface Hash {
+  readonly call: Libcrypto['SHA256'];
+  readonly size: number;
+  readonly block: number;
+}
 
 interface Group {
   readonly group: Pointer;
@@ -58,11 +65,11 @@ export class LibcryptoProvider extends NodeCrypto {
   readonly #second: Pointer;
   readonly #result: Pointer;
   readonly #groups: Readonly<Record<number, Group>>;
-  readonly #hashes: ReadonlyMap<number, Pointer>;
+  readonly #hashes: ReadonlyMap<number, Hash>;
+  /** Each with its algorithm set, and a key of zeros between calls. */
   readonly #ciphers: ReadonlyMap<string, Pointer>;
-  readonly #digest: Pointer;
-  readonly #mac: Pointer;
-  readonly #cipher: Pointer;
+  readonly #joined = new Uint8Array(JOINED);
+  readonly #outer = new Uint8Array(256);
   readonly #length = new Uint8Array(4);
 
   constructor(libcrypto: Libcrypto) {
@@ -75,19 +82,11 @@ export class LibcryptoProvider extends NodeCrypto {
     this.#first = number();
     this.#second = number();
     this.#result = number();
-    this.#digest = some(libcrypto.EVP_MD_CTX_new());
-    this.#mac = some(libcrypto.HMAC_CTX_new());
-    this.#cipher = some(libcrypto.EVP_CIPHER_CTX_new());
     this.#hashes = new Map(
-      Object.entries(HASHES).map(([alg, name]) => [Number(alg), some(libcrypto.EVP_MD_fetch(null, name, null))]),
+      HASHES.map(({ alg, name, block }) => [alg, { call: libcrypto[name], size: DIGEST_SIZE[alg]!, block }]),
     );
     this.#ciphers = new Map(
-      KEY_SIZES.flatMap((size) =>
-        MODES.map((mode) => [
-          cipherName(size, mode),
-          some(libcrypto.EVP_CIPHER_fetch(null, cipherName(size, mode), null)),
-        ]),
-      ),
+      KEY_SIZES.flatMap((size) => MODES.map((mode) => [cipherName(size, mode), this.#newCipher(size, mode)])),
     );
     this.#groups = Object.fromEntries(
       Object.entries(CURVE_NIDS).map(([curve, nid]) => {
@@ -100,39 +99,70 @@ export class LibcryptoProvider extends NodeCrypto {
     );
   }
 
-  override hash(alg: number, ...parts: readonly Uint8Array[]): Uint8Array {
-    const type = this.#hashes.get(alg);
-    if (type === undefined) return super.hash(alg, ...parts);
+  #newCipher(size: number, mode: AesMode): Pointer {
     const c = this.#c;
-    this.#succeed(c.EVP_DigestInit_ex(this.#digest, type, null));
-    for (const part of parts) if (part.length > 0) c.EVP_DigestUpdate(this.#digest, part, part.length);
-    const digest = new Uint8Array(DIGEST_SIZE[alg]!); // one of HASHES
-    this.#succeed(c.EVP_DigestFinal_ex(this.#digest, digest, null));
+    const cipher = some(c.EVP_CIPHER_CTX_new());
+    const type = some(c.EVP_CIPHER_fetch(null, cipherName(size, mode), null));
+    this.#succeed(c.EVP_CipherInit_ex(cipher, type, null, NO_KEY, NO_KEY, 1));
+    c.EVP_CIPHER_CTX_set_padding(cipher, 0);
+    return cipher;
+  }
+
+  override hash(alg: number, ...parts: readonly Uint8Array[]): Uint8Array {
+    const hash = this.#hashes.get(alg);
+    const length = hash === undefined ? 0 : this.#join(0, parts);
+    if (hash === undefined || length > JOINED) return super.hash(alg, ...parts);
+    const digest = new Uint8Array(hash.size);
+    hash.call(this.#joined, length, digest);
+    this.#joined.fill(0, 0, length); // it may have been secret
     return digest;
   }
 
+  /** H(key ^ outer || H(key ^ inner || parts)): two calls cost less than OpenSSL's own HMAC takes to begin. */
   override hmac(alg: number, key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-    const type = this.#hashes.get(alg);
-    if (type === undefined) return super.hmac(alg, key, ...parts);
-    const c = this.#c;
-    this.#succeed(c.HMAC_Init_ex(this.#mac, key.length > 0 ? key : NOTHING, key.length, type, null));
-    for (const part of parts) if (part.length > 0) c.HMAC_Update(this.#mac, part, part.length);
-    const digest = new Uint8Array(DIGEST_SIZE[alg]!); // one of HASHES
-    this.#succeed(c.HMAC_Final(this.#mac, digest, null));
-    c.HMAC_CTX_reset(this.#mac); // clears the key
+    const hash = this.#hashes.get(alg);
+    if (hash === undefined) return super.hmac(alg, key, ...parts);
+    if (key.length > hash.block) return this.hmac(alg, this.hash(alg, key), ...parts);
+    const { block, size, call } = hash;
+    const length = this.#join(block, parts);
+    if (length > JOINED) return super.hmac(alg, key, ...parts);
+    const inner = this.#joined;
+    const outer = this.#outer;
+    for (let i = 0; i < block; i++) {
+      const octet = i < key.length ? key[i]! : 0;
+      inner[i] = octet ^ INNER_PAD;
+      outer[i] = octet ^ OUTER_PAD;
+    }
+    const digest = new Uint8Array(size);
+    call(inner, length, digest);
+    outer.set(digest, block);
+    call(outer, block + size, digest);
+    inner.fill(0, 0, length);
+    outer.fill(0, 0, block + size);
     return digest;
+  }
+
+  /** Put the parts behind `at`; returns where they end. Nothing is written when that is beyond the buffer. */
+  #join(at: number, parts: readonly Uint8Array[]): number {
+    let end = at;
+    for (let i = 0; i < parts.length; i++) end += parts[i]!.length;
+    if (end > JOINED) return end;
+    for (let i = 0, to = at; i < parts.length; i++) {
+      this.#joined.set(parts[i]!, to);
+      to += parts[i]!.length;
+    }
+    return end;
   }
 
   override aes(mode: AesMode, encrypt: boolean, key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
-    const type = this.#ciphers.get(cipherName(key.length, mode));
-    if (type === undefined || data.length === 0) return super.aes(mode, encrypt, key, iv, data);
+    const cipher = this.#ciphers.get(cipherName(key.length, mode));
+    if (cipher === undefined || data.length === 0) return super.aes(mode, encrypt, key, iv, data);
     const c = this.#c;
     const vector = mode === 'ecb' ? null : iv;
-    this.#succeed(c.EVP_CipherInit_ex(this.#cipher, type, null, key, vector, encrypt ? 1 : 0));
-    c.EVP_CIPHER_CTX_set_padding(this.#cipher, 0);
+    this.#succeed(c.EVP_CipherInit_ex(cipher, null, null, key, vector, encrypt ? 1 : 0));
     const output = new Uint8Array(data.length);
-    this.#succeed(c.EVP_CipherUpdate(this.#cipher, output, this.#length, data, data.length));
-    c.EVP_CIPHER_CTX_reset(this.#cipher); // clears the key
+    this.#succeed(c.EVP_CipherUpdate(cipher, output, this.#length, data, data.length));
+    c.EVP_CipherInit_ex(cipher, null, null, NO_KEY, null, -1); // overwrites the key
     return output;
   }
 

@@ -21,8 +21,9 @@ export class TpmClock {
   /** How much faster than the host's clock, in parts of NOMINAL. Nominal again at each power-on. */
   #rate = 0;
   safe = true;
-  /** Clock as it was last made durable. */
-  durable = 0n;
+  #durable = 0n;
+  /** Time at which the durable clock is too old. */
+  #due = 0;
 
   /** `now` gives milliseconds that never go back. */
   constructor(now: () => number, state: TpmState) {
@@ -45,6 +46,18 @@ export class TpmClock {
     this.#at = this.#now();
     this.#elapsed = Number(time);
     this.#base = clock - time;
+    this.durable = this.#durable;
+  }
+
+  /** Clock as it was last made durable. */
+  set durable(clock: bigint) {
+    this.#durable = clock;
+    this.#due = Number(clock - this.#base) + CLOCK_UPDATE_INTERVAL;
+  }
+
+  /** It is time to make the clock durable. */
+  get isDue(): boolean {
+    return this.#milliseconds() >= this.#due;
   }
 
   /** Milliseconds since _TPM_Init. */
@@ -71,6 +84,7 @@ export class TpmClock {
   /** Move the clock forward to `value`. */
   set(value: bigint): void {
     this.#base = value - this.time;
+    this.durable = this.#durable;
   }
 
   get clockInfo(): TPMS_CLOCK_INFO {

@@ -3,6 +3,7 @@ import {
   buffer,
   decode,
   encode,
+  type Hasher,
   type Infer,
   list,
   nvName,
@@ -73,12 +74,12 @@ export const OBJECT = struct({
   stClear: yesNo,
 });
 export const objectFields = (object: TpmObject): Infer<typeof OBJECT> => object;
-export const objectOf = (handle: number, fields: Infer<typeof OBJECT>): TpmObject => ({
+export const objectOf = (handle: number, fields: Infer<typeof OBJECT>, hasher?: Hasher): TpmObject => ({
   kind: 'object',
   handle,
   ...fields,
   sensitive: fields.sensitive,
-  name: objectName(fields.publicArea),
+  name: objectName(fields.publicArea, hasher),
 });
 
 const SHUTDOWNS = ['none', 'clear', 'state'] as const;

@@ -411,11 +411,21 @@ export function attributes<const B extends Readonly<Record<string, number>>>(
   };
 }
 
+/** Used again and again, for making one costs more than most values take to write. */
+let spare: Writer | undefined = new Writer(4096);
+
 /** The bytes of a value. */
 export function encode<T>(schema: Schema<T>, value: T): Uint8Array {
-  const writer = new Writer();
-  schema.write(writer, value);
-  return writer.finish();
+  const writer = spare ?? new Writer();
+  spare = undefined; // a schema may itself encode
+  try {
+    schema.write(writer, value);
+    return writer.finish();
+  } finally {
+    writer.buffer.fill(0, 0, writer.pos); // it may have been secret
+    writer.pos = 0;
+    spare = writer;
+  }
 }
 
 /** The value of bytes; bytes left over are TPM_RC_SIZE. */

@@ -34,10 +34,17 @@ export function nameOf(alg: number, value: Uint8Array): Uint8Array {
   return name;
 }
 
+/** What names are hashed by: a crypto provider, where one is at hand. */
+export interface Hasher {
+  hash(alg: number, data: Uint8Array): Uint8Array;
+}
+
+const PORTABLE: Hasher = { hash: digest };
+
 /** The name of an object: nameAlg || H(TPMT_PUBLIC); empty for TPM_ALG_NULL. */
-export function objectName(publicArea: TPMT_PUBLIC_OR_NULL): Uint8Array {
+export function objectName(publicArea: TPMT_PUBLIC_OR_NULL, hasher: Hasher = PORTABLE): Uint8Array {
   if (publicArea.nameAlg === TPM_ALG.NULL) return new Uint8Array(0);
-  return nameOf(publicArea.nameAlg, digest(publicArea.nameAlg, encode(TPMT_PUBLIC_OR_NULL, publicArea)));
+  return nameOf(publicArea.nameAlg, hasher.hash(publicArea.nameAlg, encode(TPMT_PUBLIC_OR_NULL, publicArea)));
 }
 
 /** The name of an NV index: nameAlg || H(TPMS_NV_PUBLIC). */

@@ -40,12 +40,10 @@ const LATER = Number.POSITIVE_INFINITY;
 const hello = Uint8Array.of(1, 2, 3);
 
 describe('an attendant', () => {
-  test('receives what its client sends, as a copy', () => {
+  test('receives what its client sends', () => {
     const { attendant, input } = attended();
-    input.set(5, [hello, Uint8Array.of(9, 9, 9)]);
-    const received = attendant.receive(5, LATER);
-    attendant.receive(5, LATER);
-    expect(received).toEqual(hello);
+    input.set(5, [hello]);
+    expect(attendant.receive(5, LATER)).toEqual(hello);
   });
 
   test('leaves everything to the event loop when another socket speaks', () => {

@@ -99,14 +99,14 @@ export class Attendant {
 
   /**
    * Wait for the next bytes of one socket. Undefined when there are none by then, when its client is gone, or when
-   * anybody else spoke first: the event loop sees to it.
+   * anybody else spoke first: the event loop sees to it. The bytes are there until the next call.
    */
   receive(socket: number, deadline: number): Uint8Array | undefined {
     if (!this.idle || performance.now() > deadline) return undefined;
     const count = this.#watched.size;
     if (this.#calls.poll(this.#descriptors, count, WAIT_MS) !== 1 || !this.#readable(socket)) return undefined;
     const size = this.#calls.recv(socket, this.#buffer, LARGEST_READ, MSG_DONTWAIT);
-    return size > 0 ? this.#buffer.slice(0, size) : undefined;
+    return size > 0 ? this.#buffer.subarray(0, size) : undefined;
   }
 
   /** Send what goes without waiting; returns how many bytes did. */

@@ -39,6 +39,11 @@ export class ByteQueue {
     return first.subarray(0, size);
   }
 
+  /** Copy what waits, so that the memory it came in can be used again. */
+  own(): void {
+    if (this.#length > 0) this.#chunks = [this.#joined(this.#length).slice()];
+  }
+
   /** Forget everything that waits. */
   clear(): void {
     this.#chunks = [];

@@ -85,6 +85,7 @@ export function serveConnection(socket: Socket, protocol: Protocol, attendant?: 
       if (!bytes) return;
       queue.push(bytes);
       work(true);
+      queue.own(); // the bytes are the attendant's, and what is left of them must outlive its next call
     }
   };
 
