@@ -84,7 +84,7 @@ export function oaepBlock(
   return concat(Uint8Array.of(0), maskedSeed, db);
 }
 
-/** The message of an EME-OAEP block; undefined if it is none. */
+/** The message of an EME-OAEP block; undefined if it is none. What is wrong with it changes neither answer nor path. */
 export function oaepMessage(
   crypto: CryptoProvider,
   block: Uint8Array,
@@ -97,12 +97,22 @@ export function oaepMessage(
   const db = block.slice(1 + hashSize);
   xorInto(seed, MGF1(crypto, hashAlg, db, hashSize));
   xorInto(db, MGF1(crypto, hashAlg, seed, db.length));
-  let at = hashSize;
-  while (at < db.length && db[at] === 0) at++;
   const right = equalSecret(db.subarray(0, hashSize), crypto.hash(hashAlg, label));
-  if (block[0] !== 0 || !right || db[at] !== 1) return undefined;
-  return db.slice(at + 1);
+  // 1 as soon as the separator was seen; where; and whether anything but zeros came before.
+  let seen = 0;
+  let separator = 0;
+  let bad = block[0]! | Number(!right);
+  for (let i = hashSize; i < db.length; i++) {
+    const one = isEqual(db[i]!, 1);
+    separator |= i & -(one & ~seen);
+    bad |= ~(seen | one | isEqual(db[i]!, 0)) & 1;
+    seen |= one;
+  }
+  return (bad | (seen ^ 1)) === 0 ? db.slice(separator + 1) : undefined;
 }
+
+/** 1 where two octets are the same, else 0, without a branch. */
+const isEqual = (a: number, b: number): number => ((a ^ b) - 1) >>> 31;
 
 /** EME-PKCS1-v1_5. TPM_RC_VALUE if the message is too long. */
 export function pkcs1EncryptionBlock(crypto: CryptoProvider, size: number, message: Uint8Array): Uint8Array {
@@ -112,11 +122,18 @@ export function pkcs1EncryptionBlock(crypto: CryptoProvider, size: number, messa
   return concat(Uint8Array.of(0, 2), filler, Uint8Array.of(0), message);
 }
 
-/** The message of an EME-PKCS1-v1_5 block; undefined if it is none. */
+/** The message of an EME-PKCS1-v1_5 block; undefined if it is none. The path is the same for every block. */
 export function pkcs1Message(block: Uint8Array): Uint8Array | undefined {
-  if (block[0] !== 0 || block[1] !== 2) return undefined;
-  const zero = block.indexOf(0, 2);
-  return zero < 10 ? undefined : block.slice(zero + 1);
+  let seen = 0;
+  let zero = 0;
+  for (let i = 2; i < block.length; i++) {
+    const end = isEqual(block[i]!, 0);
+    zero |= i & -(end & ~seen);
+    seen |= end;
+  }
+  // Eight octets of padding at least: the zero stands at 10 or later.
+  const bad = block[0]! | (block[1]! ^ 2) | (seen ^ 1) | ((zero - 10) >>> 31);
+  return bad === 0 ? block.slice(zero + 1) : undefined;
 }
 
 function xorInto(target: Uint8Array, mask: Uint8Array): void {
