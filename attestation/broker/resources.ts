@@ -92,6 +92,21 @@ export class Resources {
     }
   }
 
+  /** On what terms the newest version is released, for a next one; without any, to whoever is affirming. */
+  async terms(tenant: string, name: string): Promise<Omit<ResourceInput, 'content'>> {
+    const row = await this.newest(tenant, name).catch((error: unknown) => {
+      if (error instanceof VerifierError && error.code === 'resource-unknown') return undefined;
+      throw error;
+    });
+    if (row === undefined) return { policy: {} };
+    return {
+      policy: row.policy,
+      mediaType: row.media_type,
+      oneTime: row.one_time,
+      leaseSeconds: row.lease_seconds,
+    };
+  }
+
   async list(tenant: string): Promise<ResourceInfo[]> {
     const rows = await this.#db
       .selectFrom('resource')

@@ -13,6 +13,7 @@ import { type Authority, authority, der } from '../../../test/support/certificat
 import { type SoftwareTpm, softwareTpm } from '../../../test/support/software-tpm.ts';
 import { encodeToy, toyFormat } from '../../../test/support/toy-evidence.ts';
 import { VerifierClient } from '../../client.ts';
+import { boundNonce } from '../attestations.ts';
 import { createVerifier, type Verifier } from '../verifier.ts';
 import { runtimeDataDigest } from './kbs.ts';
 
@@ -157,6 +158,84 @@ describe('compatible front doors', () => {
       expect(Buffer.from(plaintext).toString()).toBe('disk key');
       expect((await fetch(`${base}/kbs/v0/resource/other/key/disk`, { headers: { cookie } })).status).toBe(403);
       expect((await fetch(`${base}/kbs/v0/resource/no/such/thing`, { headers: { cookie } })).status).toBe(404);
+    });
+
+    it('registers a resource with a token of the role broker, on the terms of the version before it', async () => {
+      const register = (path: string, body: string, token = '') =>
+        fetch(`${base}/kbs/v0/resource/${path}`, {
+          method: 'POST',
+          headers: token === '' ? {} : { authorization: `Bearer ${token}` },
+          body: Buffer.from(body),
+        });
+      const broker = await verifier.createToken('broker', ['broker']);
+      expect((await register('team/key/fresh', 'secret')).status).toBe(401);
+      expect((await register('team/key/fresh', 'secret', await verifier.createToken('a', ['attester']))).status).toBe(
+        403,
+      );
+      expect((await register('team/key/fresh', '', broker)).status).toBe(400);
+      expect((await register('team/key/fresh', 'x'.repeat(65_537), broker)).status).toBe(413);
+      expect((await register('team/key/fresh', '{"as": "it is"}', broker)).status).toBe(200);
+      expect((await register('team/key/disk', 'disk key', broker)).status).toBe(200);
+      const list = await fetch(`${base}/v1/resources`, { headers: { authorization: `Bearer ${broker}` } });
+      expect(await list.json()).toEqual(
+        expect.arrayContaining([
+          expect.objectContaining({ name: 'team/key/fresh', version: 1, policy: {} }),
+          expect.objectContaining({
+            name: 'team/key/disk',
+            version: 2,
+            policy: { codeIdentity: [PARTITION.codeIdentity] },
+          }),
+        ]),
+      );
+    });
+
+    it('releases to a machine without partitions, whose quote binds the key', async () => {
+      const machines = await createVerifier({
+        database: { memory: true },
+        manufacturers: [der(manufacturer.certificate)],
+        formats: [{ ...toyFormat, keyBinding: 'nonce' }],
+        jobs: false,
+      });
+      const url = await machines.listen();
+      try {
+        await new VerifierClient(url).enrol(tpm, 'host-1');
+        const admin = new VerifierClient(url, { token: await machines.createToken('admin', ['admin']) });
+        await admin.putReference('default', { pcr: 'good' });
+        await admin.putResource('team/key/disk', {
+          content: Buffer.from('disk key'),
+          policy: { platforms: ['host-1'] },
+        });
+        const send = (path: string, body: object, cookie = '') =>
+          fetch(`${url}/kbs/v0/${path}`, {
+            method: 'POST',
+            headers: { 'content-type': 'application/json', cookie },
+            body: JSON.stringify(body),
+          });
+        const { privateKey, publicKey } = await generateKeyPair('ECDH-ES+A256KW', { extractable: true });
+        const { crv, kty, x, y } = await exportJWK(publicKey);
+        const key = { crv, kty, x, y };
+        const reply = await send('auth', { version: '0.4.0', tee: 'tpm' });
+        const cookie = (reply.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+        const nonce = String((await json(reply)).nonce);
+        // The members are in order already.
+        const bound = boundNonce(Buffer.from(JSON.stringify(key)), Buffer.from(nonce, 'base64'));
+        const evidence = Buffer.from(toy(bound)).toString('base64url');
+        const attested = await send(
+          'attest',
+          {
+            'runtime-data': { nonce, 'tee-pubkey': key },
+            'tee-evidence': { primary_evidence: { evidence } },
+          },
+          cookie,
+        );
+        expect(attested.status).toBe(200);
+        const resource = await fetch(`${url}/kbs/v0/resource/team/key/disk`, { headers: { cookie } });
+        expect(resource.status).toBe(200);
+        const { plaintext } = await flattenedDecrypt((await resource.json()) as FlattenedJWE, privateKey);
+        expect(Buffer.from(plaintext).toString()).toBe('disk key');
+      } finally {
+        await machines.close();
+      }
     });
 
     it('releases nothing to a key that the evidence does not bind', async () => {

@@ -3,7 +3,8 @@
  * fetch resources here: github.com/confidential-containers/trustee, kbs/docs/kbs_attestation_protocol.md.
  *
  * Evidence is ours, in `tee-evidence.primary_evidence.evidence` (base64url), tee `tpm`. The partition's user data is
- * the SHA-384 of the canonical `runtime-data`, padded with zeros to 64 bytes, as Trustee's attesters do it.
+ * the SHA-384 of the canonical `runtime-data`, padded with zeros to 64 bytes, as Trustee's attesters do it. A machine
+ * without partitions quotes `boundNonce(canonical tee-pubkey, nonce)`, as for our own releases.
  */
 import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
@@ -21,6 +22,8 @@ const DOOR = 'kbs';
 const TAGS = ['kbs'];
 const COOKIE = 'kbs-session-id';
 const USER_DATA_BYTES = 64;
+/** Largest resource that is registered here, as in our own API. */
+const RESOURCE_MAX = 64 * 1024;
 /** Versions of the protocol whose messages have the shape below. */
 const VERSION = /^0\.[0-9]+\.[0-9]+$/;
 
@@ -71,6 +74,7 @@ function sessionId(request: FastifyRequest): string {
 
 export function kbsRoutes(app: App, service: Service): void {
   const { sessions } = service;
+  registrationRoute(app, service);
 
   app.post(
     '/kbs/v0/auth',
@@ -110,6 +114,7 @@ export function kbsRoutes(app: App, service: Service): void {
         }
         const evidence = fromBase64Url(body['tee-evidence'].primary_evidence.evidence);
         const verdict = await service.attestations.appraise(caller, session, evidence, {
+          key: Buffer.from(canonical(key)),
           claims: { 'tee-pubkey': key },
         });
         if (verdict.state !== 'affirming' && verdict.state !== 'warning') {
@@ -142,6 +147,40 @@ export function kbsRoutes(app: App, service: Service): void {
       );
     },
   );
+}
+
+/** Registration: the body is the resource, of whatever type its client says or does not say. */
+function registrationRoute(app: App, { resources }: Service): void {
+  app.register(async (scope: App) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: RESOURCE_MAX }, (_request, body, done) =>
+      done(null, body),
+    );
+    scope.post(
+      '/kbs/v0/resource/:repository/:type/:tag',
+      {
+        config: { roles: ['broker'] },
+        schema: {
+          summary: 'Register a resource: the body is its content',
+          description: 'Keeps the policy of the version before it; a new one goes to any machine that is affirming.',
+          tags: TAGS,
+          params: ResourcePath,
+        },
+      },
+      async ({ caller, params: { repository, type, tag }, body }, reply) => {
+        const name = `${repository}/${type}/${tag}`;
+        if (!Buffer.isBuffer(body) || body.length === 0) {
+          throw new VerifierError('request-malformed', 'The resource is empty.');
+        }
+        try {
+          await resources.put(caller, name, { ...(await resources.terms(caller.tenant, name)), content: body });
+        } finally {
+          body.fill(0);
+        }
+        return reply.code(200).send();
+      },
+    );
+  });
 }
 
 async function releaseAsJwe(service: Service, caller: Caller, name: string, id: string) {
