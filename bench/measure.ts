@@ -58,30 +58,45 @@ export interface Timing {
   readonly rounds: number;
 }
 
-/** Median in ms for each target, the best of the rounds; an error instead where the TPM refused. */
+/** Samples of a search for primes in each round: enough that one lucky or unlucky key moves the median little. */
+const SEARCHES = 25;
+
+/**
+ * Median in ms for each target, the best of the rounds; an error instead where the TPM refused. A search for primes
+ * takes as long as luck has it, whatever the machine does: there the median is over all rounds.
+ */
 export async function measureCase(
   tpmCase: Case,
   targets: readonly Target[],
   { seconds, rounds }: Timing,
 ): Promise<(number | Error)[]> {
   const best: (number | Error)[] = targets.map(() => Number.POSITIVE_INFINITY);
+  const all: number[][] = targets.map(() => []);
   for (let round = 0; round < rounds; round++) {
     // A B, A B, ...: what slows the machine down for a while slows both.
     for (const [i, target] of targets.entries()) {
-      const median = await sample(tpmCase, target, seconds).catch((error: Error) => error);
-      const before = best[i];
-      if (median instanceof Error || before instanceof Error) best[i] = before instanceof Error ? before : median;
-      else best[i] = Math.min(before ?? median, median);
+      const times = await sample(tpmCase, target, seconds).catch((error: Error) => error);
+      const before = best[i] ?? Number.POSITIVE_INFINITY;
+      if (before instanceof Error) continue;
+      if (times instanceof Error) {
+        best[i] = times;
+        continue;
+      }
+      all[i]?.push(...times);
+      best[i] = tpmCase.search ? medianOf(all[i] ?? times) : Math.min(before, medianOf(times));
     }
   }
   return best;
 }
 
-async function sample(tpmCase: Case, target: Target, seconds: number): Promise<number> {
+const medianOf = (times: readonly number[]): number =>
+  [...times].sort((a, b) => a - b)[times.length >> 1] ?? Number.NaN;
+
+async function sample(tpmCase: Case, target: Target, seconds: number): Promise<number[]> {
   const prepared: Prepared = await tpmCase.prepare(target.wire.send, target.srk);
   try {
     const warmUp = tpmCase.slow ? 1 : 10;
-    const least = tpmCase.slow ? 9 : 30;
+    const least = tpmCase.search ? SEARCHES : tpmCase.slow ? 9 : 30;
     const times: number[] = [];
     const until = performance.now() + seconds * 1000;
     const latest = performance.now() + seconds * 20_000;
@@ -93,8 +108,7 @@ async function sample(tpmCase: Case, target: Target, seconds: number): Promise<n
       if (i >= warmUp) times.push(end - start);
       if ((times.length >= least && end > until) || end > latest) break;
     }
-    times.sort((a, b) => a - b);
-    return times[times.length >> 1] ?? Number.NaN;
+    return times;
   } finally {
     await prepared.cleanup?.();
   }

@@ -35,8 +35,10 @@ export interface Prepared {
 export interface Case {
   readonly name: string;
   readonly kind: 'public-key' | 'nv-write' | 'other';
-  /** Key generation: few samples, since their own spread is large. */
+  /** Key generation: few samples. */
   readonly slow?: boolean;
+  /** A search for primes, of another key each time: its samples spread over a factor of ten. */
+  readonly search?: boolean;
   prepare(send: Exchange, srk: number): Promise<Prepared> | Prepared;
 }
 
@@ -242,10 +244,17 @@ export const CASES: readonly Case[] = [
   making('CreatePrimary (ECC P-256 storage)', 'public-key', true, () =>
     createPrimary(template.eccStorage(randomBytes(32))),
   ),
-  { ...fixed('Create (RSA-2048 signing key)', 'public-key', (srk) => create(srk, template.rsaSign())), slow: true },
-  making('CreatePrimary (RSA-2048 storage)', 'public-key', true, () =>
-    createPrimary(template.rsaStorage(randomBytes(256))),
-  ),
+  {
+    ...fixed('Create (RSA-2048 signing key)', 'public-key', (srk) => create(srk, template.rsaSign())),
+    slow: true,
+    search: true,
+  },
+  {
+    ...making('CreatePrimary (RSA-2048 storage)', 'public-key', true, () =>
+      createPrimary(template.rsaStorage(randomBytes(256))),
+    ),
+    search: true,
+  },
 ];
 
 function rsaEncrypt(key: number): Uint8Array {

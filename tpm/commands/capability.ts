@@ -218,7 +218,9 @@ interface Page<T> {
 }
 
 function page<T>(items: readonly T[], key: (item: T) => number, from: number, count: number, max: number): Page<T> {
-  const rest = items.filter((item) => key(item) >= from).sort((a, b) => key(a) - key(b));
+  const rest = items.filter((item) => key(item) >= from);
+  // Most tables are in order as they are declared.
+  if (rest.some((item, i) => i > 0 && key(item) < key(rest[i - 1]!))) rest.sort((a, b) => key(a) - key(b));
   const data = rest.slice(0, Math.min(count, max));
   return { data, moreData: rest.length > data.length };
 }
@@ -265,8 +267,8 @@ export function answer(
     }
     case TPM_CAP.TPM_PROPERTIES: {
       // A request for a group gives that group only up to its end, as clients page through groups.
-      const items = properties(tpm).map(([key, value]) => ({ property: key, value: value >>> 0 }));
-      return page(items, (item) => item.property, property, count, 127);
+      const { data, moreData } = page(properties(tpm), ([key]) => key, property, count, 127);
+      return { data: data.map(([key, value]) => ({ property: key, value: value >>> 0 })), moreData };
     }
     case TPM_CAP.PCR_PROPERTIES:
       return page(pcrProperties(), (item) => item.tag, property, count, 169);
