@@ -4,6 +4,7 @@ export * from './agent/agent.ts';
 export { AgentError, type KeyKind } from './agent/keys.ts';
 export { type ServeOptions, type ServingAgent, serveAgent } from './agent/serve.ts';
 export * from './appraise.ts';
+export { tpmKek } from './broker/tpm-kek.ts';
 export * from './cbor.ts';
 export * from './client.ts';
 export * from './cmw.ts';

@@ -75,12 +75,17 @@ function fileKey(path: string): Buffer {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
+  return writeOnce(path, randomBytes(KEY_BYTES));
+}
+
+/** Write a file of mode 0600, synced, unless there is one; returns what the file then holds. */
+export function writeOnce(path: string, bytes: Uint8Array): Buffer {
   fs.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   // Written whole beside it, then linked into place: of two replicas that start at once, one's key becomes the key.
   const draft = `${path}.${process.pid}`;
   const descriptor = fs.openSync(draft, 'wx', 0o600);
   try {
-    fs.writeSync(descriptor, randomBytes(KEY_BYTES));
+    fs.writeSync(descriptor, bytes);
     fs.fsyncSync(descriptor);
     fs.linkSync(draft, path);
   } catch (error) {

@@ -11,10 +11,13 @@ import {
   Manufacturers,
   ROLES,
   type Role,
+  tpmKek,
   type Verifier,
   type VerifierOptions,
   verifyAudit,
 } from '../../attestation/index.ts';
+import { TpmClient } from '../../tpm/client/index.ts';
+import { openTransport } from '../../tpm/transports/index.ts';
 import { collect, port, wholeNumber } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, withJson } from '../output.ts';
@@ -23,6 +26,7 @@ interface DatabaseFlags {
   readonly state?: string;
   readonly database?: string;
   readonly kek?: string;
+  readonly kekTpm?: string;
 }
 
 interface ServeFlags extends DatabaseFlags {
@@ -54,7 +58,21 @@ function withDatabase(command: Command): Command {
   return command
     .addOption(new Option('--state <dir>', 'embedded database and keys in this directory').default('.nexus/verifier'))
     .option('--database <url>', 'PostgreSQL instead: postgres://user@host/name; any number of verifiers may share it')
+    .option(
+      '--kek-tpm <address>',
+      'seal the key-encryption key to this TPM: device:/dev/tpmrm0; --kek is then the sealed file',
+    )
     .option('--kek <file>', `key-encryption key, made if absent; or a passphrase in ${PASSPHRASE}`);
+}
+
+/** The key that a TPM holds for this verifier, in a file beside the database unless another is named. */
+async function unsealKek({ kekTpm = '', kek, state = '.nexus/verifier' }: DatabaseFlags): Promise<Uint8Array> {
+  const transport = await openTransport(kekTpm);
+  try {
+    return await tpmKek(await TpmClient.over(transport), kek ?? join(state, 'kek.tpm'));
+  } finally {
+    await transport.close();
+  }
 }
 
 function databaseOptions(flags: DatabaseFlags): Pick<VerifierOptions, 'database' | 'keyEncryptionKey'> {
@@ -68,6 +86,7 @@ function databaseOptions(flags: DatabaseFlags): Pick<VerifierOptions, 'database'
   }
   const database = flags.database === undefined ? { directory } : { url: flags.database };
   const passphrase = process.env[PASSPHRASE];
+  if (flags.kekTpm !== undefined) return { database, keyEncryptionKey: { unseal: () => unsealKek(flags) } };
   if (flags.kek !== undefined) return { database, keyEncryptionKey: { file: flags.kek } };
   if (passphrase !== undefined) return { database, keyEncryptionKey: { passphrase } };
   if (flags.database === undefined) return { database };
