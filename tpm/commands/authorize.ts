@@ -199,7 +199,8 @@ function checkSession(
       ? equalSecret(trimAuth(used.authorization), entityAuth(state, handle!))
       : equalSecret(used.authorization, commandHmac(context, command, handles, parameters, used, index));
   if (good) {
-    if (handle !== undefined) pinPassed(context, handle);
+    const guessed = session === undefined || session.type === 'hmac' || needsAuthValue(session);
+    if (handle !== undefined && guessed) pinPassed(context, handle);
     return;
   }
   throw new TpmError(authFailure(context, used));
@@ -239,11 +240,11 @@ function authFailure(context: Context, used: UsedSession): number {
   return TPM_RC.AUTH_FAIL;
 }
 
+/** A right authorisation value of a PIN index: one use of PIN pass, and PIN fail counts from zero. Part 1, section 37.2.8. */
 function pinPassed(context: Context, handle: number): void {
   if (!isNvHandle(handle)) return;
   const index = context.state.nv.get(handle);
   if (index === undefined || !isPin(index) || !nvHas(index, TPMA_NV.WRITTEN)) return;
-  if (context.command.code !== TPM_CC.PolicySecret) return;
   const { pinCount } = pinOf(index);
   if (kindOf(index) === TPM_NT.PIN_FAIL) {
     if (pinCount === 0) return;
@@ -364,16 +365,21 @@ function hmacKey(context: Context, used: UsedSession): Uint8Array {
   const { handle } = used;
   if (handle === undefined) return session.sessionKey;
   if (session.type === 'policy' && !session.policy.authValueNeeded) return session.sessionKey;
-  const authValue = entityAuth(context.state, handle);
+  const authValue = usedAuth(context, used, handle);
   const { bound } = session;
-  if (
+  used.bound ??=
     session.type === 'hmac' &&
     bound !== undefined &&
     equal(bound.name, entityName(context.state, handle)) &&
-    equalSecret(bound.authValue, authValue)
-  )
-    return session.sessionKey;
-  return concat(session.sessionKey, authValue);
+    equalSecret(bound.authValue, authValue);
+  return used.bound ? session.sessionKey : concat(session.sessionKey, authValue);
+}
+
+/** The authorisation value of what a session authorises; of a sequence, the one it had when the command came. */
+function usedAuth({ state }: Context, used: UsedSession, handle: number): Uint8Array {
+  if (used.sequenceAuth === undefined && isObjectHandle(handle) && state.objects.get(handle)?.kind === 'sequence')
+    used.sequenceAuth = entityAuth(state, handle).slice();
+  return used.sequenceAuth ?? entityAuth(state, handle);
 }
 
 function commandHmac(
@@ -410,7 +416,7 @@ function parameterKey(context: Context, used: UsedSession): Uint8Array {
   const session = used.session!; // only sessions encrypt
   return used.handle === undefined
     ? session.sessionKey
-    : concat(session.sessionKey, entityAuth(context.state, used.handle));
+    : concat(session.sessionKey, usedAuth(context, used, used.handle));
 }
 
 /** CFB or XOR over a first parameter. Part 1, section 21. */
@@ -500,6 +506,7 @@ export function writeResponseSessions(
         );
     w.u16(hmac.length);
     w.bytes(hmac);
+    used.sequenceAuth?.fill(0);
     settleSession(context, session, used);
   }
 }

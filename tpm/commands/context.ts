@@ -28,6 +28,10 @@ export interface UsedSession {
   readonly authorization: Uint8Array;
   /** The entity it authorises. */
   handle: number | undefined;
+  /** Whether the entity was the one that the session is bound to when the command came: its name may change. */
+  bound?: boolean;
+  /** The authorisation value of a sequence, which may be gone when the response is made. */
+  sequenceAuth?: Uint8Array;
 }
 
 export interface Context {
