@@ -111,6 +111,7 @@ async function runManufacture(directory: string, flags: ManufactureFlags): Promi
     home.board.powerOn();
     const made = await manufacture(home.transport, {
       authority: await authorityDirectory(flags.ca, directory),
+      deviceIdentity: true,
       platform: {
         manufacturer: flags.platformManufacturer,
         model: flags.platformModel,

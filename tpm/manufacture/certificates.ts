@@ -5,7 +5,16 @@
  */
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import { Set as Asn1Set, Constructed, fromBER, Integer, ObjectIdentifier, Sequence, Utf8String } from 'asn1js';
+import {
+  Set as Asn1Set,
+  Constructed,
+  fromBER,
+  Integer,
+  ObjectIdentifier,
+  OctetString,
+  Sequence,
+  Utf8String,
+} from 'asn1js';
 import { type CertificateAuthority, NO_EXPIRATION, SIGNATURE, serialNumber } from './authority.ts';
 
 /** TCG object identifiers (TCG OID registry, arc 2.23.133). */
@@ -19,6 +28,10 @@ const OID = {
   platformVersion: '2.23.133.5.1.5',
   kpEKCertificate: '2.23.133.8.1',
   kpPlatformCertificate: '2.23.133.8.2',
+  kpAIKCertificate: '2.23.133.8.3',
+  hardwareModuleName: '1.3.6.1.5.5.7.8.4',
+  /** Type of a hardware module that is a TPM 2.0. */
+  tpm20: '2.23.133.1.2',
   subjectDirectoryAttributes: '2.5.29.9',
   subjectAltName: '2.5.29.17',
 } as const;
@@ -55,7 +68,13 @@ export function ekCertificate(
   now: Date,
   subject?: string,
 ): Promise<Uint8Array> {
-  return certificate(authority, key, now, OID.kpEKCertificate, tpmNames(tpm), [tpmSpecification(tpm)], subject);
+  return certificate(authority, key, now, {
+    purpose: OID.kpEKCertificate,
+    usage: keyUsage(key),
+    alternative: directoryName(tpmNames(tpm)),
+    more: [tpmSpecification(tpm)],
+    subject,
+  });
 }
 
 /** Platform certificate over the same key, DER. */
@@ -70,7 +89,45 @@ export function platformCertificate(
     utf8(OID.platformModel, platform.model),
     utf8(OID.platformVersion, platform.version),
   ];
-  return certificate(authority, key, now, OID.kpPlatformCertificate, names, []);
+  return certificate(authority, key, now, {
+    purpose: OID.kpPlatformCertificate,
+    usage: keyUsage(key),
+    alternative: directoryName(names),
+  });
+}
+
+/**
+ * Certificate of a device's identity or attestation key, DER: TPM 2.0 Keys for Device Identity and Attestation, section
+ * 8. Both name the device by its hardware module (RFC 4108), so that a verifier sees that they are of one device.
+ */
+export function deviceCertificate(
+  authority: CertificateAuthority,
+  key: PublicKeyJwk,
+  serial: string,
+  restricted: boolean,
+  now: Date,
+): Promise<Uint8Array> {
+  return certificate(authority, key, now, {
+    purpose: restricted ? OID.kpAIKCertificate : undefined,
+    usage: x509.KeyUsageFlags.digitalSignature,
+    alternative: hardwareModule(serial),
+    subject: serial,
+  });
+}
+
+/** Endorsement keys take secrets: by decryption, or by key agreement. */
+const keyUsage = (key: PublicKeyJwk): x509.KeyUsageFlags =>
+  key.kty === 'RSA' ? x509.KeyUsageFlags.keyEncipherment : x509.KeyUsageFlags.keyAgreement;
+
+/** What distinguishes the certificates. */
+interface Content {
+  readonly purpose: string | undefined;
+  readonly usage: x509.KeyUsageFlags;
+  /** The one GeneralName of the subject's alternative names. */
+  readonly alternative: Constructed;
+  readonly more?: readonly x509.Extension[];
+  /** Common name; undefined: empty, as for a chip, whose names stand in the critical subjectAltName. */
+  readonly subject?: string | undefined;
 }
 
 /** One name as UTF8String; as a bare string it would be read as RFC 4514 text, quotation marks and all. */
@@ -90,13 +147,9 @@ async function certificate(
   { issuer, issuerKey }: CertificateAuthority,
   key: PublicKeyJwk,
   now: Date,
-  purpose: string,
-  names: x509.JsonNameParams,
-  more: readonly x509.Extension[],
-  subject?: string,
+  { purpose, usage, alternative, more = [], subject }: Content,
 ): Promise<Uint8Array> {
   const made = await x509.X509CertificateGenerator.create({
-    // Empty for a chip: its names stand in the critical subjectAltName.
     subject: subject === undefined ? '' : [{ CN: [subject] }],
     issuer: issuer.subject,
     publicKey: await importKey(key),
@@ -106,13 +159,10 @@ async function certificate(
     notBefore: now,
     notAfter: NO_EXPIRATION,
     extensions: [
-      alternativeName(names),
+      new x509.Extension(OID.subjectAltName, subject === undefined, new Sequence({ value: [alternative] }).toBER()),
       new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(
-        key.kty === 'RSA' ? x509.KeyUsageFlags.keyEncipherment : x509.KeyUsageFlags.keyAgreement,
-        true,
-      ),
-      new x509.ExtendedKeyUsageExtension([purpose]),
+      new x509.KeyUsagesExtension(usage, true),
+      ...(purpose === undefined ? [] : [new x509.ExtendedKeyUsageExtension([purpose])]),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
       ...more,
     ],
@@ -120,11 +170,21 @@ async function certificate(
   return new Uint8Array(made.rawData);
 }
 
-/** subjectAltName of one directoryName ([4], RFC 5280, section 4.2.1.6). */
-function alternativeName(names: x509.JsonNameParams): x509.Extension {
+/** directoryName, [4] (RFC 5280, section 4.2.1.6). */
+function directoryName(names: x509.JsonNameParams): Constructed {
   const name = fromBER(new x509.Name(names).toArrayBuffer()).result;
-  const directoryName = new Constructed({ idBlock: { tagClass: 3, tagNumber: 4 }, value: [name] });
-  return new x509.Extension(OID.subjectAltName, true, new Sequence({ value: [directoryName] }).toBER());
+  return new Constructed({ idBlock: { tagClass: 3, tagNumber: 4 }, value: [name] });
+}
+
+/** otherName, [0], of a hardware module: its type, and its serial number (RFC 4108, section 5). */
+function hardwareModule(serial: string): Constructed {
+  const octets = new TextEncoder().encode(serial);
+  const name = new Sequence({
+    value: [new ObjectIdentifier({ value: OID.tpm20 }), new OctetString({ valueHex: Uint8Array.from(octets).buffer })],
+  });
+  const value = new Constructed({ idBlock: { tagClass: 3, tagNumber: 0 }, value: [name] });
+  const id = new ObjectIdentifier({ value: OID.hardwareModuleName });
+  return new Constructed({ idBlock: { tagClass: 3, tagNumber: 0 }, value: [id, value] });
 }
 
 /** The specification that the TPM follows, as a subject directory attribute. */

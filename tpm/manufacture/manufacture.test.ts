@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hasSwtpm, startSwtpm } from '../../test/support/swtpm.ts';
+import { TpmClient } from '../client/index.ts';
 import { swtpmTransport } from '../transports/index.ts';
 import { authorityIn, createAuthority } from './authority.ts';
 import { ekCertificate } from './certificates.ts';
+import { DEVICE_KEY_PROFILES } from './device-identity.ts';
 import { manufacture } from './manufacture.ts';
 
 const now = new Date('2026-01-02T03:04:05Z');
@@ -75,16 +77,32 @@ describe.skipIf(!hasSwtpm)('manufacture of a TPM that nobody here wrote (needs s
       const tpm = await swtpmTransport({ data: { port: peer.port } });
       const platform = { manufacturer: 'nexus', model: 'test', version: '1' };
       const authority = await createAuthority(now);
-      const made = await manufacture(tpm, { authority, platform, now });
+      const made = await manufacture(tpm, { authority, platform, now, deviceIdentity: true });
       expect(made.certificates.map(({ kind, nvIndex }) => [kind, nvIndex])).toEqual([
         ['rsa2048', 0x01c00002],
         ['platform', 0x01c08000],
         ['p256', 0x01c0000a],
         ['p384', 0x01c00016],
+        ['idevid', 0x01c90000],
+        ['iak', 0x01c90001],
       ]);
       for (const { der } of made.certificates) {
         expect(new X509Certificate(der).verify(new X509Certificate(authority.chain[0]!).publicKey)).toBe(true);
       }
+      const client = await TpmClient.over(tpm);
+      const serials: string[] = [];
+      for (const kind of ['idevid', 'iak'] as const) {
+        const { handle } = DEVICE_KEY_PROFILES[kind];
+        const { outPublic } = await client.ReadPublic({ objectHandle: handle });
+        const der = made.certificates.find((certificate) => certificate.kind === kind)?.der;
+        const certificate = new X509Certificate(der ?? Buffer.of());
+        const n = Buffer.from((outPublic as { unique: Uint8Array }).unique).toString('base64url'); // an RSA key
+        expect(certificate.publicKey.export({ format: 'jwk' })).toEqual({ kty: 'RSA', n, e: 'AQAB' });
+        serials.push(certificate.subject.replace('CN=', ''));
+        expect(certificate.raw.toString('latin1').split(serials[0] ?? '').length).toBe(3); // subject and hardware module
+        expect(certificate.keyUsage).toEqual(kind === 'iak' ? ['2.23.133.8.3'] : undefined);
+      }
+      expect(serials[0]).toBe(serials[1]);
       await expect(manufacture(tpm, { authority, now })).rejects.toMatchObject({ code: 'E_STATE_MANUFACTURED' });
       await tpm.close();
     } finally {

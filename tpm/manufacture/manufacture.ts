@@ -1,13 +1,16 @@
-/** What happens to a TPM at its factory: endorsement keys, their certificates, and the platform's. */
+/** What happens to a TPM at its factory: endorsement and device keys, their certificates, and the platform's. */
+import { createHash } from 'node:crypto';
 import type { TpmTransport } from '../device.ts';
 import { type CertificateAuthority, createAuthority } from './authority.ts';
 import {
+  deviceCertificate,
   ekCertificate,
   type PlatformIdentity,
   type PublicKeyJwk,
   platformCertificate,
   type TpmIdentity,
 } from './certificates.ts';
+import { DEVICE_KEY_PROFILES, type DeviceKeyKind } from './device-identity.ts';
 import { CERTIFICATE_ATTRIBUTES, EK_PROFILES, type EkKind, PLATFORM_CERTIFICATE_INDEX } from './ek.ts';
 import { ManufactureError } from './errors.ts';
 import { FactoryTpm } from './wire.ts';
@@ -21,6 +24,8 @@ export interface ManufactureOptions {
   readonly persist?: boolean;
   /** Names in the platform certificate; absent: none is made. */
   readonly platform?: PlatformIdentity;
+  /** Make the device's identity and attestation keys (IDevID, IAK) and certify them. Default false. */
+  readonly deviceIdentity?: boolean;
   /** Common name of the endorsement certificates' subject. Default: an empty subject, as chips have. */
   readonly subject?: string;
   /** Begin of validity. Default: now. */
@@ -31,7 +36,7 @@ export interface ManufactureOptions {
 export interface Manufactured {
   readonly identity: TpmIdentity;
   readonly certificates: readonly {
-    readonly kind: EkKind | 'platform';
+    readonly kind: EkKind | DeviceKeyKind | 'platform';
     readonly nvIndex: number;
     readonly der: Uint8Array;
   }[];
@@ -40,6 +45,7 @@ export interface Manufactured {
 }
 
 const DEFAULT_KEYS: readonly EkKind[] = ['rsa2048', 'p256', 'p384'];
+const DEVICE_KEYS: readonly DeviceKeyKind[] = ['idevid', 'iak'];
 
 /**
  * Manufacture a TPM through any transport. It must be fresh: hierarchies without authorisation. Starts it up if it is
@@ -51,19 +57,22 @@ export async function manufacture(transport: TpmTransport, options: ManufactureO
   const keys = options.keys ?? DEFAULT_KEYS;
   const now = options.now ?? new Date();
   await tpm.startup();
-  await refuseManufactured(tpm, keys);
+  const deviceKeys = options.deviceIdentity ? DEVICE_KEYS : [];
+  await refuseManufactured(tpm, keys, deviceKeys);
   const identity = identityOf(await tpm.properties());
   const authority = options.authority ?? (await createAuthority(now));
 
   const certificates: Manufactured['certificates'][number][] = [];
-  const store = async (kind: EkKind | 'platform', nvIndex: number, der: Uint8Array) => {
+  const store = async (kind: EkKind | DeviceKeyKind | 'platform', nvIndex: number, der: Uint8Array) => {
     await tpm.nvStore(nvIndex, CERTIFICATE_ATTRIBUTES, der);
     certificates.push({ kind, nvIndex, der });
   };
+  let serial: string | undefined;
   for (const kind of keys) {
     const profile = EK_PROFILES[kind];
-    const { handle, publicArea } = await tpm.createEk(profile.template);
+    const { handle, publicArea } = await tpm.createPrimary(profile.template);
     const key = publicKeyOf(kind, publicArea);
+    serial ??= deviceSerial(identity, publicArea);
     await store(kind, profile.certificateIndex, await ekCertificate(authority, key, identity, now, options.subject));
     if (options.platform && kind === keys[0]) {
       const der = await platformCertificate(authority, key, options.platform, now);
@@ -72,11 +81,25 @@ export async function manufacture(transport: TpmTransport, options: ManufactureO
     if (options.persist ?? true) await tpm.persist(handle, profile.handle);
     await tpm.flush(handle);
   }
+  for (const kind of deviceKeys) {
+    const profile = DEVICE_KEY_PROFILES[kind];
+    const { handle, publicArea } = await tpm.createPrimary(profile.template);
+    const key = rsaKey(fieldAt(publicArea, profile.uniqueAt));
+    const name = serial ?? deviceSerial(identity, publicArea);
+    await store(kind, profile.certificateIndex, await deviceCertificate(authority, key, name, kind === 'iak', now));
+    if (options.persist ?? true) await tpm.persist(handle, profile.handle);
+    await tpm.flush(handle);
+  }
   return { identity, certificates, authority: authority.chain };
 }
 
-async function refuseManufactured(tpm: FactoryTpm, keys: readonly EkKind[]): Promise<void> {
-  const indices = [...keys.map((kind) => EK_PROFILES[kind].certificateIndex), PLATFORM_CERTIFICATE_INDEX];
+async function refuseManufactured(
+  tpm: FactoryTpm,
+  keys: readonly EkKind[],
+  deviceKeys: readonly DeviceKeyKind[],
+): Promise<void> {
+  const profiles = [...keys.map((kind) => EK_PROFILES[kind]), ...deviceKeys.map((kind) => DEVICE_KEY_PROFILES[kind])];
+  const indices = [...profiles.map(({ certificateIndex }) => certificateIndex), PLATFORM_CERTIFICATE_INDEX];
   for (const index of indices) {
     if (!(await tpm.nvDefined(index))) continue;
     throw new ManufactureError(
@@ -109,17 +132,27 @@ function text(words: readonly number[]): string {
   return String.fromCharCode(...characters.filter((character) => character !== 0)).trim();
 }
 
+const url = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');
+const rsaKey = (modulus: Uint8Array): PublicKeyJwk => ({ kty: 'RSA', n: url(modulus), e: 'AQAB' });
+
+/** The TPM2B at an offset. */
+const fieldAt = (bytes: Uint8Array, at: number): Uint8Array =>
+  bytes.subarray(at + 2, at + 2 + new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint16(at));
+
+/** A name that no other TPM has: the manufacturer, and a digest of the first key's public area. */
+function deviceSerial({ manufacturer }: TpmIdentity, publicArea: Uint8Array): string {
+  const digest = createHash('sha256').update(publicArea).digest('hex');
+  return `${manufacturer.replace('id:', '')}:${digest.slice(0, 32)}`;
+}
+
 /** The key in a TPMT_PUBLIC made from the profile's template. */
 function publicKeyOf(kind: EkKind, publicArea: Uint8Array): PublicKeyJwk {
   // The template and the result differ in `unique` alone, which stands at the end.
   const uniqueAt = EK_PROFILES[kind].template.length - UNIQUE_SIZE[kind];
-  const view = new DataView(publicArea.buffer, publicArea.byteOffset, publicArea.length);
-  const field = (at: number) => publicArea.subarray(at + 2, at + 2 + view.getUint16(at));
-  const first = field(uniqueAt);
-  const url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url');
-  if (kind === 'rsa2048') return { kty: 'RSA', n: url(first), e: 'AQAB' };
+  const first = fieldAt(publicArea, uniqueAt);
+  if (kind === 'rsa2048') return rsaKey(first);
   const size = kind === 'p256' ? 32 : 48;
-  const second = field(uniqueAt + 2 + first.length);
+  const second = fieldAt(publicArea, uniqueAt + 2 + first.length);
   const padded = (bytes: Uint8Array) => url(Buffer.concat([new Uint8Array(size - bytes.length), bytes]));
   return { kty: 'EC', crv: kind === 'p256' ? 'P-256' : 'P-384', x: padded(first), y: padded(second) };
 }

@@ -76,8 +76,8 @@ export class FactoryTpm {
     await this.#run('TPM2_NV_WriteLock', CC.NV_WriteLock, [RH.PLATFORM, index], 1, []);
   }
 
-  /** Create an endorsement primary from a TPMT_PUBLIC; returns its handle and TPMT_PUBLIC. */
-  async createEk(template: Uint8Array): Promise<{ handle: number; publicArea: Uint8Array }> {
+  /** Create a primary key of the endorsement hierarchy from a TPMT_PUBLIC; returns its handle and TPMT_PUBLIC. */
+  async createPrimary(template: Uint8Array): Promise<{ handle: number; publicArea: Uint8Array }> {
     const noPcrs = u32(0);
     const { body, view } = await this.#run('TPM2_CreatePrimary', CC.CreatePrimary, [RH.ENDORSEMENT], 1, [
       sized(EMPTY, EMPTY),
