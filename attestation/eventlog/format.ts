@@ -325,3 +325,20 @@ function sizeOf(algorithm: number): number {
 
 const u16 = (value: number) => Uint8Array.of(value & 0xff, value >>> 8);
 const u32 = (value: number) => Uint8Array.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
+
+/** A crypto-agile log of events that were measured already, as a machine's monitor has them. */
+export function encodeEventLog(log: {
+  /** TPM_ALG_IDs of the banks. */
+  readonly banks: readonly number[];
+  readonly entries: readonly {
+    readonly pcr: number;
+    readonly type: number;
+    /** TPM_ALG_ID -> digest, for each bank. */
+    readonly digests: ReadonlyMap<number, Uint8Array>;
+    readonly event: Uint8Array;
+  }[];
+}): Uint8Array {
+  const writer = new EventLogWriter(log.banks);
+  for (const { pcr, type, digests, event } of log.entries) writer.append(pcr, type, digests, event);
+  return writer.bytes();
+}

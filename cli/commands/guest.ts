@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { EventLogWriter } from '../../attestation/index.ts';
+import { encodeEventLog } from '../../attestation/index.ts';
 import { ConsoleHub } from '../../nexus/host/index.ts';
 import type { TpmDevice } from '../../tpm/device.ts';
 import { openTransport } from '../../tpm/transports/index.ts';
@@ -15,7 +15,6 @@ import {
   LinuxGuestError,
   launchLinux,
   linuxCache,
-  type MeasuredLog,
   openEngine,
   READY_MARK,
   type Vm,
@@ -116,7 +115,7 @@ async function runLinux(flags: LinuxFlags) {
         memoryBytes: flags.memory * 2 ** 20,
         monitorVersion: 'nexus-tcb',
         ...(tpm && { tpm }),
-        encodeLog,
+        encodeLog: encodeEventLog,
         onConsole: hub.show,
         onExit: (how) => ended(how),
       }));
@@ -162,12 +161,6 @@ class HeldKeys {
     for (const typed of this.#held) this.#send(typed);
     this.#held = undefined;
   };
-}
-
-function encodeLog({ banks, entries }: MeasuredLog): Uint8Array {
-  const writer = new EventLogWriter(banks);
-  for (const { pcr, type, digests, event } of entries) writer.append(pcr, type, digests, event);
-  return writer.bytes();
 }
 
 /** The guest's own TPM, or the one at an address, or none. */

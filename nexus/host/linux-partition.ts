@@ -3,13 +3,12 @@
  * its own: it may reboot, and be suspended to a file and restored. Standard, so outside the trust of the others.
  */
 import { readFile } from 'node:fs/promises';
-import { EventLogWriter } from '../../attestation/index.ts';
+import { encodeEventLog } from '../../attestation/index.ts';
 import { type Tpm, TpmClient } from '../../tpm/index.ts';
 import {
   FAST_COMMAND_LINE,
   type LinuxFiles,
   linuxDevices,
-  type MeasuredLog,
   prepareLinux,
   resume,
   type SealedVolume,
@@ -208,7 +207,7 @@ export class LinuxPartition implements HostedPartition {
     const { machine, files, observe } = this.context;
     const { memoryBytes, commandLine } = this.config;
     const { spec } = await prepareLinux(machine.engine, {
-      ...{ files, memoryBytes, tpm: this.tpm, encodeLog, monitorVersion: MONITOR },
+      ...{ files, memoryBytes, tpm: this.tpm, encodeLog: encodeEventLog, monitorVersion: MONITOR },
       ...(this.volume && { disk: this.volume }),
       commandLine: commandLine === '' ? FAST_COMMAND_LINE : `${FAST_COMMAND_LINE} ${commandLine}`,
     });
@@ -322,12 +321,6 @@ export class LinuxPartition implements HostedPartition {
     this.queue = run.catch(() => {});
     return run;
   }
-}
-
-function encodeLog({ banks, entries }: MeasuredLog): Uint8Array {
-  const writer = new EventLogWriter(banks);
-  for (const { pcr, type, digests, event } of entries) writer.append(pcr, type, digests, event);
-  return writer.bytes();
 }
 
 /** Pages that segments touch. */

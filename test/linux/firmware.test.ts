@@ -17,7 +17,7 @@ import {
   type Vm,
 } from 'nexus-tcb/vmm';
 import { expect, it } from 'vitest';
-import { EventLogWriter, parseEventLog } from '../../attestation/eventlog/format.ts';
+import { encodeEventLog, parseEventLog } from '../../attestation/eventlog/format.ts';
 import { replayLog } from '../../attestation/eventlog/replay.ts';
 import { GuestShell } from '../support/guest-shell.ts';
 import { linuxSkip, linuxTitle } from '../support/linux.ts';
@@ -116,11 +116,7 @@ it.skipIf(linuxSkip !== undefined)(
         commandLine: FAST_COMMAND_LINE,
         memoryBytes: 2 * MEMORY,
         tpm,
-        encodeLog: ({ banks, entries }) => {
-          const writer = new EventLogWriter(banks);
-          for (const { pcr, type, digests, event } of entries) writer.append(pcr, type, digests, event);
-          return writer.bytes();
-        },
+        encodeLog: encodeEventLog,
         onConsole: shell.hear,
         onExit: (exit) => shell.end(exit.kind === 'crashed' ? exit.reason : exit.by),
       });

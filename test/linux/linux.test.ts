@@ -13,7 +13,6 @@ import {
   launchLinux,
   linuxCache,
   linuxDevices,
-  type MeasuredLog,
   READY_MARK,
   resume,
   suspend,
@@ -21,7 +20,7 @@ import {
   type VmExit,
 } from 'nexus-tcb/vmm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { EventLogWriter, parseEventLog } from '../../attestation/eventlog/format.ts';
+import { encodeEventLog, parseEventLog } from '../../attestation/eventlog/format.ts';
 import { replayLog } from '../../attestation/eventlog/replay.ts';
 import { GuestShell } from '../support/guest-shell.ts';
 import { linuxSkip, linuxTitle } from '../support/linux.ts';
@@ -30,12 +29,6 @@ const SHA256 = 0x000b;
 const MEMORY = 128 << 20;
 const COLD_BOOT_LIMIT_MS = 8000;
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
-
-function encodeLog({ banks, entries }: MeasuredLog): Uint8Array {
-  const writer = new EventLogWriter(banks);
-  for (const { pcr, type, digests, event } of entries) writer.append(pcr, type, digests, event);
-  return writer.bytes();
-}
 
 interface Guest {
   readonly vm: Vm;
@@ -67,7 +60,7 @@ describe.skipIf(linuxSkip !== undefined)(linuxTitle('stock Linux on v86'), () =>
       memoryBytes: MEMORY,
       monitorVersion: 'nexus-tcb test',
       tpm,
-      encodeLog,
+      encodeLog: encodeEventLog,
       onConsole: shell.hear,
       onExit: (how) => {
         shell.end(how.kind);

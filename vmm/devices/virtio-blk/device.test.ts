@@ -198,7 +198,9 @@ describe('virtio block device', () => {
     await bench.device.idle();
     const saved = bench.device.save();
     bench.device.reset();
+    expect(bench.line).toBe(false);
     bench.device.load(saved);
+    expect([bench.line, bench.device.read32(REG.INTERRUPT_STATUS)]).toEqual([true, 1]);
     bench.submit(REQUEST.FLUSH, 0, []);
     await bench.device.idle();
     expect([bench.outcome, bench.used]).toEqual([OUTCOME.OK, 2]);

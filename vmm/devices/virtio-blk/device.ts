@@ -7,13 +7,20 @@
  */
 import { DeviceStateError } from '../tpm-backend.ts';
 import {
-  DESC,
+  type Area,
+  BrokenQueue,
+  checkSavedQueue,
+  type GuestMemory,
+  type SavedQueue,
+  type Segment,
+  SplitQueue,
+} from './queue.ts';
+import {
   DEVICE_BLOCK,
   FEATURE,
   ID_SIZE,
   INTERRUPT,
   MAGIC,
-  NO_INTERRUPT,
   OUTCOME,
   QUEUE_MAX,
   REG,
@@ -40,35 +47,16 @@ export interface DiskBackend {
   write(block: number, bytes: Uint8Array): Promise<void>;
 }
 
-/** The guest's memory, as the device reaches it. */
-export interface GuestMemory {
-  readonly size: number;
-  read(address: number, length: number): Uint8Array;
-  write(address: number, bytes: Uint8Array): void;
-}
-
 export interface InterruptLine {
   raise(): void;
   lower(): void;
 }
-
-interface Segment {
-  readonly address: number;
-  readonly length: number;
-  /** The device writes it. */
-  readonly writable: boolean;
-}
-
-/** A chain of descriptors is not one, or leaves memory: the driver is broken, and the device stops (section 2.1.2). */
-class BrokenQueue extends Error {}
 
 const FEATURES = [FEATURE.SEG_MAX, FEATURE.BLK_SIZE, FEATURE.FLUSH, FEATURE.VERSION_1];
 /** The 32 features of a selector. */
 const featureWord = (select: number) =>
   FEATURES.reduce((word, bit) => (bit >>> 5 === select ? word | (1 << (bit & 31)) : word), 0) >>> 0;
 
-/** Addresses of the queue's areas: 64 bits each. */
-type Area = 'descriptors' | 'driver' | 'device';
 const AREA_AT: readonly (readonly [number, Area])[] = [
   [REG.QUEUE_DESC, 'descriptors'],
   [REG.QUEUE_DRIVER, 'driver'],
@@ -80,11 +68,7 @@ interface Saved {
   readonly version: 1;
   readonly status: number;
   readonly interrupt: number;
-  readonly size: number;
-  readonly ready: boolean;
-  readonly areas: Readonly<Record<Area, number>>;
-  readonly nextAvailable: number;
-  readonly nextUsed: number;
+  readonly queue: SavedQueue;
 }
 
 export class VirtioBlk {
@@ -93,15 +77,11 @@ export class VirtioBlk {
   readonly #memory: GuestMemory;
   readonly #disk: DiskBackend;
   readonly #line: InterruptLine;
+  readonly #queue: SplitQueue;
   #status = 0;
   #interrupt = 0;
   #featureSelect = 0;
   #queueSelect = 0;
-  #queueSize = 0;
-  #ready = false;
-  #areas: Record<Area, number> = { descriptors: 0, driver: 0, device: 0 };
-  #nextAvailable = 0;
-  #nextUsed = 0;
   /** Raised by a reset: what was under way before it is answered to nobody. */
   #generation = 0;
   #underWay = 0;
@@ -111,6 +91,7 @@ export class VirtioBlk {
     this.#memory = memory;
     this.#disk = disk;
     this.#line = line;
+    this.#queue = new SplitQueue(memory);
   }
 
   /** A request is being carried out. */
@@ -139,7 +120,7 @@ export class VirtioBlk {
       case REG.QUEUE_NUM_MAX:
         return this.#queueSelect === 0 ? QUEUE_MAX : 0;
       case REG.QUEUE_READY:
-        return this.#queueSelect === 0 && this.#ready ? 1 : 0;
+        return this.#queueSelect === 0 && this.#queue.ready ? 1 : 0;
       case REG.INTERRUPT_STATUS:
         return this.#interrupt;
       case REG.STATUS:
@@ -163,10 +144,10 @@ export class VirtioBlk {
         this.#queueSelect = value;
         return;
       case REG.QUEUE_NUM:
-        if (this.#configures()) this.#queueSize = value;
+        if (this.#queueSelect === 0) this.#queue.setSize(value);
         return;
       case REG.QUEUE_READY:
-        if (this.#queueSelect === 0) this.#setReady(value === 1);
+        if (this.#queueSelect === 0) this.#queue.setReady(value === 1);
         return;
       case REG.QUEUE_NOTIFY:
         if (value === 0) this.#serve();
@@ -189,11 +170,7 @@ export class VirtioBlk {
     this.#generation++;
     this.#status = 0;
     this.#interrupt = 0;
-    this.#queueSize = 0;
-    this.#ready = false;
-    this.#areas = { descriptors: 0, driver: 0, device: 0 };
-    this.#nextAvailable = 0;
-    this.#nextUsed = 0;
+    this.#queue.reset();
     this.#line.lower();
   }
 
@@ -201,8 +178,7 @@ export class VirtioBlk {
     if (this.busy) throw new DeviceStateError('DEVICE_BUSY', 'The disk carries out a request; wait for idle().');
     const saved: Saved = {
       version: 1,
-      ...{ status: this.#status, interrupt: this.#interrupt, size: this.#queueSize, ready: this.#ready },
-      ...{ areas: { ...this.#areas }, nextAvailable: this.#nextAvailable, nextUsed: this.#nextUsed },
+      ...{ status: this.#status, interrupt: this.#interrupt, queue: this.#queue.save() },
     };
     return saved;
   }
@@ -212,11 +188,9 @@ export class VirtioBlk {
     this.reset();
     this.#status = saved.status;
     this.#interrupt = saved.interrupt;
-    this.#queueSize = saved.size;
-    this.#ready = saved.ready;
-    this.#areas = { ...saved.areas };
-    this.#nextAvailable = saved.nextAvailable;
-    this.#nextUsed = saved.nextUsed;
+    this.#queue.load(saved.queue);
+    // An interrupt that the guest had not served yet is still to be served.
+    if (this.#interrupt !== 0) this.#line.raise();
   }
 
   /** Capacity in sectors, the most segments, the size of a block (section 5.2.4); the rest is of features not offered. */
@@ -236,56 +210,19 @@ export class VirtioBlk {
     }
   }
 
-  #configures(): boolean {
-    return this.#queueSelect === 0 && !this.#ready;
-  }
-
-  #setReady(ready: boolean): void {
-    const valid =
-      this.#queueSize > 0 && this.#queueSize <= QUEUE_MAX && (this.#queueSize & (this.#queueSize - 1)) === 0;
-    this.#ready = ready && valid;
-  }
-
   #writeArea(offset: number, value: number): void {
-    const area = AREA_AT.find(([at]) => offset === at || offset === at + 4);
-    if (area === undefined || !this.#configures()) return;
-    const [at, name] = area;
-    const old = this.#areas[name];
-    const low = old % 2 ** 32;
-    // A high word makes the address one that no guest of ours has; it is refused when it is used.
-    this.#areas[name] = offset === at ? old - low + (value >>> 0) : low + (value >>> 0) * 2 ** 32;
+    const [at, area] = AREA_AT.find(([low]) => offset === low || offset === low + 4) ?? [];
+    if (area === undefined || this.#queueSelect !== 0) return;
+    this.#queue.setArea(area, offset === at ? 'low' : 'high', value);
   }
 
   #serve(): void {
     const works = (this.#status & STATUS.DRIVER_OK) !== 0 && (this.#status & STATUS.NEEDS_RESET) === 0;
-    if (!works || !this.#ready) return;
+    if (!works || !this.#queue.ready) return;
     try {
-      const newest = this.#u16(this.#areas.driver + 2);
-      // A driver that claims more than the queue holds has lost count.
-      if (((newest - this.#nextAvailable) & 0xffff) > this.#queueSize) throw new BrokenQueue();
-      while (this.#nextAvailable !== newest) {
-        const head = this.#u16(this.#areas.driver + 4 + 2 * (this.#nextAvailable % this.#queueSize));
-        this.#nextAvailable = (this.#nextAvailable + 1) & 0xffff;
-        this.#take(head, this.#chain(head));
-      }
+      for (const [head, segments] of this.#queue.take()) this.#take(head, segments);
     } catch (error) {
       this.#break(error);
-    }
-  }
-
-  /** The descriptors of a request, in order; no more than the queue has. */
-  #chain(head: number): Segment[] {
-    const segments: Segment[] = [];
-    for (let at = head; ; ) {
-      if (at >= this.#queueSize || segments.length === this.#queueSize) throw new BrokenQueue();
-      const view = viewOf(this.#read(this.#areas.descriptors + DESC.SIZE * at, DESC.SIZE));
-      const flags = view.getUint16(12, true);
-      if ((flags & DESC.INDIRECT) !== 0 || view.getUint32(4, true) !== 0) throw new BrokenQueue();
-      const [address, length] = [view.getUint32(0, true), view.getUint32(8, true)];
-      if (address + length > this.#memory.size) throw new BrokenQueue();
-      segments.push({ address, length, writable: (flags & DESC.WRITE) !== 0 });
-      if ((flags & DESC.NEXT) === 0) return segments;
-      at = view.getUint16(14, true);
     }
   }
 
@@ -295,7 +232,7 @@ export class VirtioBlk {
     if (header === undefined || status === undefined || segments.length < 2) throw new BrokenQueue();
     const wellFormed = !header.writable && header.length >= REQUEST_HEADER && status.writable && status.length >= 1;
     if (!wellFormed) throw new BrokenQueue();
-    const view = viewOf(this.#read(header.address, REQUEST_HEADER));
+    const view = viewOf(this.#memory.read(header.address, REQUEST_HEADER));
     const [type, sector] = [view.getUint32(0, true), Number(view.getBigUint64(8, true))];
     // What is to be written is copied now: the guest may change it from here on.
     const outgoing = type === REQUEST.OUT ? this.#gather(data) : undefined;
@@ -344,14 +281,7 @@ export class VirtioBlk {
     try {
       const written = incoming === undefined ? 0 : this.#scatter(data, incoming);
       this.#memory.write(status.address, Uint8Array.of(outcome));
-      const entry = new DataView(new ArrayBuffer(8));
-      entry.setUint32(0, head, true);
-      entry.setUint32(4, written + 1, true);
-      const slot = this.#nextUsed % this.#queueSize;
-      this.#write(this.#areas.device + 4 + 8 * slot, new Uint8Array(entry.buffer));
-      this.#nextUsed = (this.#nextUsed + 1) & 0xffff;
-      this.#write(this.#areas.device + 2, Uint8Array.of(this.#nextUsed & 0xff, this.#nextUsed >>> 8));
-      if ((this.#u16(this.#areas.driver) & NO_INTERRUPT) === 0) this.#signal(INTERRUPT.USED);
+      if (this.#queue.give(head, written + 1)) this.#signal(INTERRUPT.USED);
     } catch (error) {
       this.#break(error);
     }
@@ -391,21 +321,6 @@ export class VirtioBlk {
     this.#status |= STATUS.NEEDS_RESET;
     this.#signal(INTERRUPT.CONFIG);
   }
-
-  #u16(address: number): number {
-    const [low = 0, high = 0] = this.#read(address, 2);
-    return low | (high << 8);
-  }
-
-  #read(address: number, length: number): Uint8Array {
-    if (address + length > this.#memory.size) throw new BrokenQueue();
-    return this.#memory.read(address, length);
-  }
-
-  #write(address: number, bytes: Uint8Array): void {
-    if (address + bytes.length > this.#memory.size) throw new BrokenQueue();
-    this.#memory.write(address, bytes);
-  }
 }
 
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -414,26 +329,8 @@ function checkSaved(value: unknown): Saved {
   const saved = value as Partial<Saved> | null; // every field is checked below
   const fault = (what: string) => new DeviceStateError('DEVICE_STATE', `Saved disk registers: ${what}.`);
   if (typeof saved !== 'object' || saved === null || saved.version !== 1) throw fault('unknown version');
-  const natural = (field: unknown, most: number): number => {
-    if (typeof field === 'number' && Number.isInteger(field) && field >= 0 && field <= most) return field;
-    throw fault('a number out of range');
-  };
-  const { areas } = saved;
-  const ready = saved.ready === true;
-  const size = natural(saved.size, 0xffffffff);
-  if (ready && (size > QUEUE_MAX || size === 0 || (size & (size - 1)) !== 0)) throw fault('queue size');
-  return {
-    version: 1,
-    ready,
-    size,
-    status: natural(saved.status, 0xff),
-    interrupt: natural(saved.interrupt, 3),
-    areas: {
-      descriptors: natural(areas?.descriptors, Number.MAX_SAFE_INTEGER),
-      driver: natural(areas?.driver, Number.MAX_SAFE_INTEGER),
-      device: natural(areas?.device, Number.MAX_SAFE_INTEGER),
-    },
-    nextAvailable: natural(saved.nextAvailable, 0xffff),
-    nextUsed: natural(saved.nextUsed, 0xffff),
-  };
+  const { status, interrupt } = saved;
+  if (typeof status !== 'number' || !Number.isInteger(status) || status < 0 || status > 0xff) throw fault('status');
+  if (interrupt !== 0 && interrupt !== 1 && interrupt !== 2 && interrupt !== 3) throw fault('interrupt');
+  return { version: 1, status, interrupt, queue: checkSavedQueue(saved.queue, fault) };
 }
