@@ -52,6 +52,8 @@ export interface VerifierOptions {
   readonly bodyLimit?: number;
   /** Per client address. Default 200 a second, 400 at once. */
   readonly rateLimit?: RateLimit | false;
+  /** Addresses and CIDR ranges of proxies whose `x-forwarded-for` names the client to the rate limit. Default: none. */
+  readonly trustedProxies?: readonly string[];
   readonly tls?: TlsOptions;
   /** Callers by client certificate (needs `tls.clientCa`). */
   readonly certificates?: readonly CertificateRule[];
@@ -212,6 +214,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       logger: options.logger ?? false,
       bodyLimit: options.bodyLimit ?? DEFAULT_BODY_LIMIT,
       rateLimit: options.rateLimit ?? DEFAULT_RATE_LIMIT,
+      trustedProxies: options.trustedProxies ?? [],
       tls: options.tls,
       authentication: new Authentication({
         db,

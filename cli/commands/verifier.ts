@@ -1,5 +1,6 @@
 /** `nexus verifier`: run the attestation verifier and key broker, make its tokens, check its audit trail. */
 import fs from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { createSecureContext } from 'node:tls';
@@ -44,6 +45,7 @@ interface ServeFlags extends DatabaseFlags {
   readonly oidc: string[];
   readonly client: string[];
   readonly anonymous: boolean;
+  readonly trustProxy: string[];
   readonly rateLimit: string;
   readonly logLevel: string;
   readonly json?: boolean;
@@ -168,6 +170,19 @@ function roles(text: string): Role[] {
   throw new UsageError('E_USAGE_ROLE', `Not every role in ${text} exists.`, `Roles: ${ROLES.join(', ')}.`);
 }
 
+/** An address, or a range such as 10.0.0.0/8. */
+function cidr(text: string): string {
+  const [address = '', bits, ...rest] = text.split('/');
+  const most = isIP(address) === 4 ? 32 : 128;
+  const sized = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
+  if (isIP(address) !== 0 && sized && rest.length === 0) return text;
+  throw new UsageError(
+    'E_USAGE_CIDR',
+    `--trust-proxy ${text} is no address or range.`,
+    'Example: --trust-proxy 10.0.0.0/8',
+  );
+}
+
 function certificateRule(text: string): { commonName: string; roles: Role[] } {
   const [commonName, names] = text.split('=');
   if (!commonName || names === undefined) {
@@ -212,6 +227,7 @@ async function serve(flags: ServeFlags): Promise<void> {
     },
     ...(tls && { tls }),
     ...(!flags.anonymous && { anonymousRoles: [] }),
+    trustedProxies: flags.trustProxy.map(cidr),
     rateLimit: perSecond > 0 && { perSecond, burst: perSecond * 2 },
     logger,
   });
@@ -250,6 +266,7 @@ function serveCommand(): Command {
     .option('--poll-key <file>', 'show polled agents a certificate: its key (PEM)')
     .option('--poll-cert <file>', 'and the certificate (PEM)')
     .option('--no-anonymous', 'nobody attests or enrols without credentials')
+    .option('--trust-proxy <cidr>', 'believe x-forwarded-for of this proxy; may be repeated', collect, [])
     .option('--rate-limit <n>', 'requests a second and client address; 0 is no limit', '200')
     .addOption(new Option('--log-level <level>', 'what is logged').choices(LOG_LEVELS).default('warn'))
     .addHelpText(

@@ -29,6 +29,7 @@ test.each([
   ['verifier serve --port 99999', 'E_USAGE_PORT', 2],
   ['verifier serve --port 80a', 'E_USAGE_PORT', 2],
   ['verifier serve --rate-limit many', 'E_USAGE_NUMBER', 2],
+  ['verifier serve --trust-proxy 10.0.0.0/33', 'E_USAGE_CIDR', 2],
   ['verifier serve --log-level loud', 'E_USAGE', 2],
   ['verifier serve --database mysql://db', 'E_USAGE_DATABASE', 2],
   ['verifier serve --database postgres://db', 'E_USAGE_KEK', 2],

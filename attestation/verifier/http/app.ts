@@ -44,6 +44,8 @@ export interface HttpOptions {
   readonly rateLimit: RateLimit | false;
   readonly tls?: TlsOptions | undefined;
   readonly logger: FastifyBaseLogger | false;
+  /** Addresses and CIDR ranges of proxies whose `x-forwarded-for` names the client. */
+  readonly trustedProxies: readonly string[];
   /** Largest body in bytes; evidence with an event log and an IMA list is the largest. */
   readonly bodyLimit: number;
 }
@@ -61,6 +63,8 @@ function create(options: HttpOptions) {
   return fastify({
     ...(options.logger === false ? { logger: false } : { loggerInstance: options.logger }),
     bodyLimit: options.bodyLimit,
+    // Of anyone else the header is a claim, and would get round the rate limit.
+    trustProxy: options.trustedProxies.length > 0 && [...options.trustedProxies],
     ...(options.tls !== undefined && { https: tlsOptions(options.tls) }),
     // The sender of a request is told what is wrong with it; nothing is dropped or converted silently.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false } },

@@ -47,6 +47,19 @@ describe('the front of the verifier', () => {
     expect((await challenge()).status).toBe(201);
   });
 
+  it('counts clients behind a proxy that it trusts one by one, and believes no other', async () => {
+    const statuses = async (trustedProxies: readonly string[]) => {
+      await verifier?.close();
+      const base = await start({ rateLimit: { perSecond: 1, burst: 1 }, clock: () => new Date(0), trustedProxies });
+      const from = (client: string) =>
+        fetch(`${base}/v1/challenges`, { method: 'POST', headers: { 'x-forwarded-for': client } });
+      return [(await from('192.0.2.1')).status, (await from('192.0.2.2')).status, (await from('192.0.2.2')).status];
+    };
+    expect(await statuses(['127.0.0.0/8'])).toEqual([201, 201, 429]);
+    expect(await statuses(['10.0.0.0/8'])).toEqual([201, 429, 429]);
+    expect(await statuses([])).toEqual([201, 429, 429]);
+  });
+
   it('limits the size of a body', async () => {
     const base = await start({ bodyLimit: 1000 });
     const response = await fetch(`${base}/v1/attestations`, {
