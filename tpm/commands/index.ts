@@ -17,6 +17,7 @@ import { nvCommands } from './nv.ts';
 import { objectCommands } from './object.ts';
 import { pcrCommands } from './pcr.ts';
 import { policyCommands } from './policy.ts';
+import { policyAuthorityCommands } from './policy-authority.ts';
 import { policyCapabilityCommands } from './policy-capability.ts';
 import { randomCommands } from './random.ts';
 import { sequenceCommands } from './sequence.ts';
@@ -45,6 +46,7 @@ export const allCommands = [
   ...attestationCommands,
   CertifyX509,
   ...signingCommands,
+  ...policyAuthorityCommands,
   ...policyCommands,
   ...policyCapabilityCommands,
   ...auditCommands,
