@@ -3,7 +3,7 @@ import { CALLS } from '../core/calls.ts';
 import { smtQuery } from './smt.ts';
 import type { Solver } from './solvers.ts';
 import { eq, reachable, type Term, variable } from './terms.ts';
-import { type Condition, DEEPEST } from './theorems.ts';
+import { type Case, type Condition, DEEPEST } from './theorems.ts';
 import { SIZES } from './translate.ts';
 
 export interface Counterexample {
@@ -16,11 +16,12 @@ export interface Counterexample {
 /** Ask a solver for the values behind a condition that it could not prove; undefined if it has none. */
 export async function counterexample(
   condition: Condition,
+  part: Case,
   solver: Solver,
   milliseconds: number,
 ): Promise<Counterexample | undefined> {
   const result = variable('result');
-  const assertions = [...condition.assertions(DEEPEST)];
+  const assertions = [...part.assertions(DEEPEST)];
   if (condition.result !== undefined) assertions.push(eq(result, condition.result));
   // Name every cell that the query reads, and its index, so that the model can be asked for them.
   const cells = reachable(assertions).filter((term) => term.op === 'read');

@@ -8,6 +8,7 @@ import { CALLS } from '../core/calls.ts';
 import { counterexample, describe, testCase } from './counterexample.ts';
 import { runMutants } from './mutants.ts';
 import { decideAll, proved, type Verdict } from './prover.ts';
+import { Records, runKey } from './record.ts';
 import { table } from './report.ts';
 import { AnswerCache, availableSolvers } from './solvers.ts';
 import { parseCore, readCore } from './source.ts';
@@ -50,7 +51,7 @@ if (unknown !== undefined) throw new Error(`no theorem ${unknown}\n${USAGE}`);
 
 const files = readCore(join(root, 'nexus/core'));
 const cacheDirectory = join(root, 'node_modules/.cache/nexus-proof');
-const cache = new AnswerCache(options['no-cache'] ? join(cacheDirectory, `fresh-${process.pid}`) : cacheDirectory);
+const cache = new AnswerCache(options['no-cache'] ? undefined : cacheDirectory);
 const jobs = Math.max(1, Number(options.jobs));
 const lanes = Array.from({ length: jobs }, () => availableSolvers(root, options.solver));
 const milliseconds = Number(options.limit) * 1000;
@@ -69,6 +70,21 @@ if (options.mutants) {
   );
   close();
   process.exit(passed ? 0 : 1);
+}
+
+const solverNames = (lanes[0] ?? []).map(({ name, version }) => `${name} ${version}`).join(', ');
+const records = new Records(cacheDirectory);
+const key = runKey(
+  ['nexus/core', 'dist/nexus/core', 'dist/nexus/proof', 'node_modules/oxc-parser'].map((path) => join(root, path)),
+  [process.version, solverNames, options.call ?? '', ...theorems],
+);
+// What is to be written is to be made.
+const whole = options['no-cache'] !== true && options.dump === undefined && options.table === undefined;
+const known = whole ? records.find(key) : undefined;
+if (known !== undefined) {
+  console.log('core, prover and solvers are those of this earlier run:');
+  console.log(known);
+  process.exit(0);
 }
 
 const core = parseCore(files);
@@ -94,7 +110,6 @@ function* conditions(): Generator<Condition> {
   }
 }
 
-const solverNames = (lanes[0] ?? []).map(({ name, version }) => `${name} ${version}`).join(', ');
 console.log(`proving nexus/core with ${solverNames}; ${jobs} at once`);
 const start = performance.now();
 const verdicts: Verdict[] = [];
@@ -104,8 +119,8 @@ const report = (verdict: Verdict): undefined => {
   else if (process.stdout.isTTY)
     process.stdout.write(`\r${verdicts.length} ${title(verdict)}`.padEnd(100).slice(0, 100));
 };
-const title = ({ condition: { call, theorem: name, clause } }: Verdict): string =>
-  [call, name, clause].filter((part) => part !== '').join(' · ');
+const title = ({ condition: { call, theorem: name, clause }, case: { when } }: Verdict): string =>
+  [call, name, clause, when].filter((part) => part !== '').join(' · ');
 
 await decideAll(conditions(), lanes, { cache, milliseconds, ...(options.dump && { dump: options.dump }) }, report);
 if (process.stdout.isTTY) process.stdout.write('\r'.padEnd(101));
@@ -113,7 +128,7 @@ if (process.stdout.isTTY) process.stdout.write('\r'.padEnd(101));
 const failed = verdicts.filter((verdict) => !proved(verdict));
 for (const verdict of failed.slice(0, 5)) {
   const [solver] = lanes[0] ?? [];
-  const found = solver && (await counterexample(verdict.condition, solver, milliseconds));
+  const found = solver && (await counterexample(verdict.condition, verdict.case, solver, milliseconds));
   if (found === undefined) continue;
   console.log(`\n${title(verdict)}\n${describe(verdict.condition, found)}`);
   const repeat = testCase(verdict.condition, found);
@@ -121,12 +136,18 @@ for (const verdict of failed.slice(0, 5)) {
 }
 close();
 const seconds = (performance.now() - start) / 1000;
-console.log(table(verdicts, seconds, solverNames, options.table));
 const identities = verdicts.filter(({ outcome }) => outcome === 'identity').length;
-console.log(`${identities} of these hold by identity; ${seconds.toFixed(1)} s`);
-const unconfirmed = verdicts.filter((verdict) => proved(verdict) && verdict.detail !== '');
-if (unconfirmed.length > 0)
-  console.log(`${unconfirmed.length} proved by one solver, not confirmed by the other in time`);
+const answers = (lanes[0] ?? []).map(({ name }) => {
+  const queries = verdicts.reduce((sum, { answered }) => sum + (answered.get(name) ?? 0), 0);
+  return `${name} proved ${queries} queries`;
+});
+const summary = [
+  table(verdicts, seconds, solverNames, options.table),
+  `${identities} of these hold by identity, without a query; ${answers.join(', ')}; ${seconds.toFixed(1)} s`,
+  `${verdicts.length - failed.length} proved, ${failed.length} failed`,
+].join('\n');
+const passed = failed.length === 0 && verdicts.length > 0;
 if (verdicts.length === 0) console.log(`nothing to prove: no call or theorem of that name\n${USAGE}`);
-console.log(`${verdicts.length - failed.length} proved, ${failed.length} failed`);
-process.exit(failed.length === 0 && verdicts.length > 0 ? 0 : 1);
+console.log(summary);
+if (passed && options['no-cache'] !== true) records.keep(key, summary);
+process.exit(passed ? 0 : 1);

@@ -2,18 +2,23 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { smtQuery } from './smt.ts';
-import type { AnswerCache, Solver } from './solvers.ts';
+import type { AnswerCache, Solver, SolverName } from './solvers.ts';
 import type { Term } from './terms.ts';
-import { type Condition, DEEPEST } from './theorems.ts';
+import { type Case, type Condition, DEEPEST } from './theorems.ts';
 
 export interface Verdict {
   readonly condition: Condition;
-  /** How it was proved; or why not. */
-  readonly outcome: 'identity' | 'unsat' | 'sat' | 'unknown' | 'disagreement';
+  /** How it was proved; or why not. `unconfirmed`: another solver gave no answer in time. */
+  readonly outcome: 'identity' | 'unsat' | 'sat' | 'unknown' | 'unconfirmed' | 'disagreement';
+  /** The case that is not proved, or the last. */
+  readonly case: Case;
   readonly depth: number;
+  /** Of all solvers together. */
   readonly milliseconds: number;
-  /** Why not; of a proved condition, the solver that did not answer in time to confirm it. */
+  /** Why not. */
   readonly detail: string;
+  /** Queries that each solver found contradictory. */
+  readonly answered: ReadonlyMap<SolverName, number>;
 }
 export const proved = ({ outcome }: Verdict): boolean => outcome === 'identity' || outcome === 'unsat';
 
@@ -30,50 +35,75 @@ export async function decide(
   solvers: readonly Solver[],
   options: ProverOptions,
 ): Promise<Verdict> {
+  const answered = new Map<SolverName, number>();
+  let milliseconds = 0;
+  let verdict: Verdict | undefined;
+  for (const part of condition.cases) {
+    const found = await decideCase(condition, part, solvers, options);
+    milliseconds += found.milliseconds;
+    for (const name of found.answeredBy) answered.set(name, (answered.get(name) ?? 0) + 1);
+    const outcome = found.outcome === 'identity' && verdict !== undefined ? verdict.outcome : found.outcome;
+    verdict = { condition, case: part, depth: found.depth, detail: found.detail, outcome, milliseconds, answered };
+    if (!proved(verdict)) break;
+  }
+  if (verdict === undefined) throw new Error(`${condition.call} ${condition.theorem}: a condition without cases`);
+  return verdict;
+}
+
+interface CaseVerdict extends Pick<Verdict, 'outcome' | 'depth' | 'milliseconds' | 'detail'> {
+  readonly answeredBy: readonly SolverName[];
+}
+
+async function decideCase(
+  condition: Condition,
+  part: Case,
+  solvers: readonly Solver[],
+  options: ProverOptions,
+): Promise<CaseVerdict> {
   const [first, ...others] = solvers as readonly [Solver, ...Solver[]];
   const { cache, milliseconds: limit, deepest = DEEPEST } = options;
-  let spent = 0;
+  let milliseconds = 0;
   let previous: string | undefined;
   let outcome: Verdict['outcome'] = 'unknown';
-  let unconfirmed = '';
   let depth = 0;
   for (; depth <= deepest; depth++) {
-    const assertions = condition.assertions(depth);
-    if (assertions.length === 0) return { condition, outcome: 'identity', depth, milliseconds: spent, detail: '' };
+    const assertions = part.assertions(depth);
+    if (assertions.length === 0) return { outcome: 'identity', depth, milliseconds, detail: '', answeredBy: [] };
     const query = smtQuery(assertions, others.length > 0);
     if (query === previous) break;
     previous = query;
-    if (options.dump !== undefined) dump(options.dump, condition, depth, query);
-    const { answer, milliseconds, needed } = await cache.solve(first, query, limit);
-    spent += milliseconds;
-    outcome = answer;
-    if (answer === 'unknown') break;
-    if (answer === 'sat') continue;
+    if (options.dump !== undefined) dump(options.dump, condition, part, depth, query);
+    const found = await cache.solve(first, query, limit);
+    milliseconds += found.milliseconds;
+    outcome = found.answer;
+    if (found.answer === 'unknown') break;
+    if (found.answer === 'sat') continue;
     // The others are given what the first needed: if that part is contradictory, so is the whole.
-    const part = needed.length === 0 ? query : smtQuery(needed.map((k) => assertions[k] as Term));
+    const needed = found.needed.length === 0 ? query : smtQuery(found.needed.map((k) => assertions[k] as Term));
+    if (options.dump !== undefined && others.length > 0) dump(`${options.dump}/needed`, condition, part, depth, needed);
     for (const other of others) {
-      const confirmation = await cache.solve(other, part, limit);
-      spent += confirmation.milliseconds;
-      if (confirmation.answer === 'unknown') unconfirmed = other.name;
-      if (confirmation.answer === 'sat') {
-        const detail = `${first.name} says unsat, ${other.name} sat`;
-        return { condition, outcome: 'disagreement', depth, milliseconds: spent, detail };
-      }
+      const confirmation = await cache.solve(other, needed, limit);
+      milliseconds += confirmation.milliseconds;
+      if (confirmation.answer === 'unsat') continue;
+      const detail = `${first.name} says unsat, ${other.name} ${confirmation.answer}`;
+      outcome = confirmation.answer === 'sat' ? 'disagreement' : 'unconfirmed';
+      return { outcome, depth, milliseconds, detail, answeredBy: [first.name] };
     }
-    return { condition, outcome: 'unsat', depth, milliseconds: spent, detail: unconfirmed };
+    return { outcome: 'unsat', depth, milliseconds, detail: '', answeredBy: solvers.map(({ name }) => name) };
   }
   return {
-    condition,
     outcome,
     depth: Math.min(depth, deepest),
-    milliseconds: spent,
+    milliseconds,
     detail: `${first.name}: ${outcome}`,
+    answeredBy: [],
   };
 }
 
-function dump(directory: string, condition: Condition, depth: number, query: string): void {
+function dump(directory: string, condition: Condition, part: Case, depth: number, query: string): void {
   mkdirSync(directory, { recursive: true });
-  const name = [condition.call, condition.theorem, condition.clause, String(depth)].filter((part) => part !== '');
+  const { call, theorem, clause } = condition;
+  const name = [call, theorem, clause, part.when, String(depth)].filter((word) => word !== '');
   writeFileSync(join(directory, `${name.join('-').replace(/[^\w-]+/g, '_')}.smt2`), query);
 }
 
