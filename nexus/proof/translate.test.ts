@@ -4,9 +4,9 @@ import { accessDevice, accessFrame } from '../core/access.ts';
 import { frameLoadable } from '../core/frame.ts';
 import { CALLS, dispatch, ERROR_BASE, reset, state } from '../core/index.ts';
 import { compile } from './compile.ts';
-import { CORNER, randomness, sampleArguments, sampleField } from './sample.ts';
+import { cornerCells, randomness, sampleArguments, sampleField } from './sample.ts';
 import { parseCore, readCore } from './source.ts';
-import { at, type Kind, symbolicState } from './state.ts';
+import { at, symbolicState } from './state.ts';
 import { and, u32, variable } from './terms.ts';
 import { execute } from './translate.ts';
 import { witnesses } from './witness.ts';
@@ -15,31 +15,7 @@ const core = parseCore(readCore(fileURLToPath(new URL('../core', import.meta.url
 const arrays = [...core.arrays.keys()] as (keyof typeof state)[];
 const symbolic = symbolicState('s', arrays);
 
-const KIND_OF: readonly (readonly [string, Kind])[] = [
-  ['partition', 'partition'],
-  ['frame', 'frame'],
-  ['map', 'page'],
-  ['grant', 'slot'],
-  ['channel', 'end'],
-  ['counter', 'counter'],
-  ['device', 'device'],
-];
-
-/** The corner's cells of an array: as index, and as place in the array. */
-const cells = new Map(
-  arrays.map((name) => {
-    const kind = KIND_OF.find(([prefix]) => name.startsWith(prefix))?.[1];
-    const width = core.constants.get(core.arrays.get(name)?.[1] ?? '') ?? 1;
-    const indices = kind === undefined ? [[0]] : CORNER[kind];
-    return [
-      name,
-      indices.map((index) => ({
-        index,
-        place: index.length === 2 ? (index[0] ?? 0) * width + (index[1] ?? 0) : (index[0] ?? 0),
-      })),
-    ] as const;
-  }),
-);
+const cells = cornerCells(core);
 
 const subjects = [
   ...Object.entries(CALLS).map(([name, { number, args }]) => ({
