@@ -129,7 +129,8 @@ describe.skipIf(linuxSkip !== undefined)(linuxTitle('stock Linux on a host'), ()
       const terminal = new Terminal(`${process.execPath} dist/cli/main.js console web --state ${state}`);
       try {
         await terminal.shows(/Ctrl-\] leaves/);
-        terminal.type('echo $((6 * 7)); sleep 1000\r');
+        // Said by the command itself, which then has the terminal: Ctrl-C cannot come too early.
+        terminal.type("sh -c 'echo $((6 * 7)); exec sleep 1000'\r");
         await terminal.shows(/\n42\r*\n/);
         terminal.type('\x03'); // Ctrl-C ends the sleep, and nothing else
         terminal.type('echo $((7 * 7))\r');
