@@ -37,6 +37,22 @@ describe('release policies', () => {
     expect(refusals({ allowDebug: true }, { ...attested, partition: { ...partition, debug: true } })).toEqual([]);
   });
 
+  it('may say it in CEL; each expression is a condition with its number', () => {
+    const expressions = ["platform.startsWith('rack-')", '!partition.attested || partition.svn >= 3'];
+    const policy = parseReleasePolicy({ expect: expressions });
+    expect(refusals(policy, attested)).toEqual([]);
+    expect(refusals(policy, { ...attested, partition: undefined })).toEqual([]);
+    expect(refusals(policy, { ...attested, platform: 'lab-1' })).toEqual(['expect-1']);
+    expect(refusals(policy, { ...attested, partition: { ...partition, svn: 2 } })).toEqual(['expect-2']);
+    // An error while it is evaluated is not a yes.
+    expect(refusals(parseReleasePolicy({ expect: ['1 / (partition.svn - 3) == 0'] }), attested)).toEqual(['expect-1']);
+    for (const expression of ['partition.version > 1', 'platform', 'platform ==', "state == 'x' ? true : 1"]) {
+      expect(() => parseReleasePolicy({ expect: [expression] })).toThrow(
+        expect.objectContaining({ code: 'policy-malformed' }),
+      );
+    }
+  });
+
   it('are refused when malformed: unknown members, digests that are none, empty promises', () => {
     for (const policy of [null, [], { codeidentity: [] }, { signer: ['AA'] }, { minimumSvn: -1 }, { allowDebug: 1 }]) {
       expect(() => parseReleasePolicy(policy)).toThrow(expect.objectContaining({ code: 'policy-malformed' }));
