@@ -25,7 +25,7 @@ const UNCOMPRESSED = 4;
 /** BN_FLG_CONSTTIME: what is done with this number must not depend on it. */
 const CONSTANT_TIME = 4;
 
-/** Hashes that OpenSSL has as one call, and octets of a block (FIPS 180-4, figure 1); DIGEST_SIZE has their sizes. */
+/** OpenSSL's names of hashes, and octets of a block (FIPS 180-4, figure 1); DIGEST_SIZE has their sizes. */
 const HASHES = [
   { alg: TPM_ALG.SHA1, name: 'SHA1', block: 64 },
   { alg: TPM_ALG.SHA256, name: 'SHA256', block: 64 },
@@ -42,7 +42,7 @@ const MODES: readonly AesMode[] = ['cfb', 'ctr', 'ofb', 'cbc', 'ecb'];
 const NO_KEY = new Uint8Array(32);
 
 interface Hash {
-  readonly call: Libcrypto['SHA256'];
+  readonly type: Pointer;
   readonly size: number;
   readonly block: number;
 }
@@ -83,7 +83,10 @@ export class LibcryptoProvider extends NodeCrypto {
     this.#second = number();
     this.#result = number();
     this.#hashes = new Map(
-      HASHES.map(({ alg, name, block }) => [alg, { call: libcrypto[name], size: DIGEST_SIZE[alg]!, block }]),
+      HASHES.map(({ alg, name, block }) => {
+        const type = some(libcrypto.EVP_MD_fetch(null, name, null));
+        return [alg, { type, size: DIGEST_SIZE[alg]!, block }];
+      }),
     );
     this.#ciphers = new Map(
       KEY_SIZES.flatMap((size) => MODES.map((mode) => [cipherName(size, mode), this.#newCipher(size, mode)])),
@@ -113,7 +116,7 @@ export class LibcryptoProvider extends NodeCrypto {
     const length = hash === undefined ? 0 : this.#join(0, parts);
     if (hash === undefined || length > JOINED) return super.hash(alg, ...parts);
     const digest = new Uint8Array(hash.size);
-    hash.call(this.#joined, length, digest);
+    this.#digest(hash, this.#joined, length, digest);
     this.#joined.fill(0, 0, length); // it may have been secret
     return digest;
   }
@@ -123,7 +126,7 @@ export class LibcryptoProvider extends NodeCrypto {
     const hash = this.#hashes.get(alg);
     if (hash === undefined) return super.hmac(alg, key, ...parts);
     if (key.length > hash.block) return this.hmac(alg, this.hash(alg, key), ...parts);
-    const { block, size, call } = hash;
+    const { block, size } = hash;
     const length = this.#join(block, parts);
     if (length > JOINED) return super.hmac(alg, key, ...parts);
     const inner = this.#joined;
@@ -134,12 +137,16 @@ export class LibcryptoProvider extends NodeCrypto {
       outer[i] = octet ^ OUTER_PAD;
     }
     const digest = new Uint8Array(size);
-    call(inner, length, digest);
+    this.#digest(hash, inner, length, digest);
     outer.set(digest, block);
-    call(outer, block + size, digest);
+    this.#digest(hash, outer, block + size, digest);
     inner.fill(0, 0, length);
     outer.fill(0, 0, block + size);
     return digest;
+  }
+
+  #digest({ type }: Hash, data: Uint8Array, length: number, digest: Uint8Array): void {
+    this.#succeed(this.#c.EVP_Digest(data, length, digest, null, type, null));
   }
 
   /** Put the parts behind `at`; returns where they end. Nothing is written when that is beyond the buffer. */

@@ -2,7 +2,7 @@
  * The part of OpenSSL's libcrypto that the fast provider calls directly. Node's own executable exports it (official
  * builds) or brings it along as a shared library (distributions); the optional package koffi makes the calls.
  * Signatures: OpenSSL 3.0 manual pages EC_POINT_mul(3), EC_POINT_add(3), BN_bn2bin(3), BN_mod_exp_mont(3), ECDSA_sign(3),
- * SHA256(3), EVP_EncryptInit(3).
+ * EVP_DigestInit(3), EVP_EncryptInit(3).
  */
 
 /** What we use of koffi; its package is optional, so its types cannot be imported where it is missing. */
@@ -44,11 +44,9 @@ const PROTOTYPES = {
   ECDSA_SIG_get0_s: 'void *ECDSA_SIG_get0_s(void *signature)',
   ECDSA_SIG_set0: 'int ECDSA_SIG_set0(void *signature, void *r, void *s)',
   ECDSA_SIG_free: 'void ECDSA_SIG_free(void *signature)',
-  // These return their last argument, which nobody needs again.
-  SHA1: 'void SHA1(const uint8_t *data, size_t length, _Out_ uint8_t *digest)',
-  SHA256: 'void SHA256(const uint8_t *data, size_t length, _Out_ uint8_t *digest)',
-  SHA384: 'void SHA384(const uint8_t *data, size_t length, _Out_ uint8_t *digest)',
-  SHA512: 'void SHA512(const uint8_t *data, size_t length, _Out_ uint8_t *digest)',
+  EVP_MD_fetch: 'void *EVP_MD_fetch(void *context, const char *name, const char *properties)',
+  EVP_Digest:
+    'int EVP_Digest(const uint8_t *data, size_t n, _Out_ uint8_t *digest, void *size, void *type, void *engine)',
   EVP_CIPHER_fetch: 'void *EVP_CIPHER_fetch(void *context, const char *name, const char *properties)',
   EVP_CIPHER_CTX_new: 'void *EVP_CIPHER_CTX_new()',
   EVP_CIPHER_CTX_set_padding: 'int EVP_CIPHER_CTX_set_padding(void *c, int padding)',
