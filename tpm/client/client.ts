@@ -231,7 +231,10 @@ export class ClientBase {
       const key = parameterKey(crypting, encrypt < command.authCount);
       data.set(cryptParameter(this, session, false, key, session.nonceTPM, session.nonceCaller, data));
     }
-    for (const { session } of authorizations) if (session?.type === 'policy') session.policyAuth = 'none';
+    for (const { session } of authorizations) {
+      if (session?.type === 'policy') session.policyAuth = 'none';
+      if (session !== undefined && wants(session, TPMA_SESSION.audit)) session.boundName = undefined;
+    }
   }
 
   #learn(command: AnyCommand, args: Record<string, unknown>, result: Record<string, unknown>): void {

@@ -19,8 +19,8 @@ export interface ClientSession {
   readonly sessionKey: Uint8Array;
   nonceTPM: Uint8Array;
   nonceCaller: Uint8Array;
-  /** The entity it is bound to, whose authorisation value is then in the session key already. */
-  readonly boundName: Uint8Array | undefined;
+  /** The entity it is bound to, whose authorisation value is then in the session key already; until it audits. */
+  boundName: Uint8Array | undefined;
   /** TPMA_SESSION for the next command. */
   attributes: number;
   /** After PolicyAuthValue: the entity's value is part of the HMAC key. After PolicyPassword: it is sent in clear. */

@@ -535,6 +535,8 @@ function updateAudit(
   if (session === undefined || (attributes & TPMA_SESSION.audit) === 0) return;
   if (session.audit === undefined || (attributes & TPMA_SESSION.auditReset) !== 0) {
     session.audit = { digest: new Uint8Array(session.policy.digest.length) };
+    // A session that audits is bound no longer, as in the reference code of Part 4.
+    session.bound = undefined;
     context.state.sessions.exclusive = session.handle;
   }
   session.audit.digest = context.crypto.hash(

@@ -50,7 +50,11 @@ function nvIndex(state: TpmState, handle: number): NvIndex {
 
 function session(state: TpmState, handle: number): Session {
   const found = state.sessions.loaded.get(handle);
-  if (found === undefined) throw new TpmError(TPM_RC.REFERENCE_H0);
+  if (found === undefined) {
+    // The number is that of a session of the other kind: nothing that could be loaded again.
+    const other = (handle ^ ((TPM_HT.HMAC_SESSION ^ TPM_HT.POLICY_SESSION) << 24)) >>> 0;
+    throw new TpmError(state.sessions.loaded.has(other) ? TPM_RC.HANDLE : TPM_RC.REFERENCE_H0);
+  }
   return found;
 }
 

@@ -32,8 +32,8 @@ export interface Session {
   readonly symmetric: TPMT_SYM_DEF;
   readonly sessionKey: Uint8Array;
   nonceTPM: Uint8Array;
-  /** Name and authorisation value of the entity it was bound to. */
-  readonly bound: { readonly handle: number; readonly name: Uint8Array; readonly authValue: Uint8Array } | undefined;
+  /** Name and authorisation value of the entity it was bound to, until it audits. */
+  bound: { readonly handle: number; readonly name: Uint8Array; readonly authValue: Uint8Array } | undefined;
   /** TPM time in milliseconds when it started, and the time epoch it belongs to. */
   readonly startTime: bigint;
   audit: { digest: Uint8Array } | undefined;
