@@ -445,4 +445,12 @@ describe('a TPM in this process', () => {
     await client.Startup({ startupType: TPM_SU.CLEAR });
     expect(await value()).toEqual(new Uint8Array(32));
   });
+
+  it('what CMD_GET_INFO tells of a TPM is what its capabilities say', async () => {
+    const { info } = await Tpm.create();
+    expect(info).toEqual({
+      TPMSpecification: { family: '2.0', level: 0, revision: 159 },
+      TPMAttributes: { manufacturer: 'id:4E585553', version: 'id:20261122', model: 'nexus-tcb TPM' },
+    });
+  });
 });

@@ -1,4 +1,6 @@
 /** The TPM: state, clock, randomness, cryptography and a durable store, behind `TpmDevice`. */
+
+import { properties } from './commands/capability.ts';
 import type { AnyCommand } from './commands/command.ts';
 import type { Context, RecordName } from './commands/context.ts';
 import { dispatch, errorResponse } from './commands/dispatch.ts';
@@ -17,7 +19,7 @@ import { PROFILES, type Profile } from './state/profile.ts';
 import { encodeSaved } from './state/saved.ts';
 import { TpmState } from './state/state.ts';
 import { MemoryStore, type RecordChange, type RecordStore } from './state/store.ts';
-import { TPM_RC, TPM_RH } from './structures/constants.ts';
+import { TPM_PT, TPM_RC, TPM_RH } from './structures/constants.ts';
 
 /** What a TPM is given. All of it has a default. */
 export interface TpmOptions {
@@ -76,6 +78,27 @@ export class Tpm implements TpmDevice {
 
   get profile(): Profile {
     return this.#options.profile;
+  }
+
+  /** What this TPM is, in the words of swtpm's CMD_GET_INFO. */
+  get info(): Readonly<Record<string, unknown>> {
+    const { FAMILY_INDICATOR, LEVEL, REVISION, MANUFACTURER, FIRMWARE_VERSION_1, VENDOR_STRING_1 } = TPM_PT;
+    const fixed = new Map(properties(this.#context));
+    const value = (property: number): number => fixed.get(property) ?? 0;
+    const id = (property: number): string => `id:${value(property).toString(16).toUpperCase().padStart(8, '0')}`;
+    const text = (first: number, words: number): string =>
+      Array.from({ length: words * 4 }, (_, i) => (value(first + (i >> 2)) >>> (24 - 8 * (i & 3))) & 0xff)
+        .filter((octet) => octet !== 0)
+        .map((octet) => String.fromCharCode(octet))
+        .join('');
+    return {
+      TPMSpecification: { family: text(FAMILY_INDICATOR, 1), level: value(LEVEL), revision: value(REVISION) },
+      TPMAttributes: {
+        manufacturer: id(MANUFACTURER),
+        version: id(FIRMWARE_VERSION_1),
+        model: text(VENDOR_STRING_1, 4),
+      },
+    };
   }
 
   #newContext(): Context {

@@ -77,6 +77,7 @@ export async function openHome(flags: HomeFlags): Promise<Home> {
   const board = new Board(tpm, {
     ...(flags.state === undefined ? {} : { volatile: fileVolatileStore(join(flags.state, 'volatile')) }),
     autoShutdown: flags.autoShutdown ?? true,
+    info: tpm.info,
   });
   return {
     tpm,

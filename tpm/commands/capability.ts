@@ -76,7 +76,8 @@ const MANUFACTURER = text('NXUS');
 
 const bit = (set: boolean, position: number): number => (set ? (1 << position) >>> 0 : 0);
 
-function properties(tpm: Context): [number, number][] {
+/** TPM_CAP_TPM_PROPERTIES: pairs of property and value, ascending. */
+export function properties(tpm: Context): [number, number][] {
   const { state, profile } = tpm;
   const { lockout, hierarchies, objects, sessions } = state;
   const locked = lockout.failedTries >= lockout.maxTries;

@@ -12,7 +12,7 @@ code() { grep -oE 'Es?ys_[A-Za-z0-9_]+\(0x[0-9A-F]+\)|ErrorCode \(0x[0-9a-f]+\)'
 
 # Without a resource manager the tools leave their objects behind, those that load one.
 tidy() {
-  case $1 in flushcontext | getcap | pcr* | policy[aclnopt]* | policyduplicationselect | print | rc_decode) return ;; esac
+  case ${1-} in flushcontext | getcap | pcr* | policy[aclnopt]* | policyduplicationselect | print | rc_decode) return ;; esac
   command tpm2_flushcontext -t >/dev/null 2>&1
 }
 
