@@ -15,8 +15,9 @@ import { publicKey, verifyTpmSignature } from '../quote.ts';
 import type { AppraisalContext } from '../verifier/evidence-format.ts';
 import { tpmName } from '../verifier/tpm-public.ts';
 import { isHolder, readAttributeCertificate, validateAttributeCertificate } from '../x509/attribute.ts';
-import { publicKeyOf, readCertificate, withoutPadding } from '../x509/certificate.ts';
+import { publicKeyOf, readCertificate } from '../x509/certificate.ts';
 import { purposesOf, Trust, validateChain } from '../x509/chain.ts';
+import { withoutPadding } from '../x509/der.ts';
 import { deviceIdentities } from '../x509/device.ts';
 
 /** What certificates are about. */

@@ -8,9 +8,9 @@ import type { Certificate } from 'pkijs';
 import { sameBytes, toHex } from '../bytes.ts';
 import { Failing } from '../checks.ts';
 import { identifier, members, raw, tagged, tagOf } from './asn1.ts';
-import { integerHex, publicKeyOf, readCertificate, readDer } from './certificate.ts';
+import { integerHex, publicKeyOf, readCertificate, readSigned } from './certificate.ts';
 import { nameBytes, nameText, type Trust, validatePath } from './chain.ts';
-import { isSignedBy, wholeOctets } from './signature.ts';
+import { isSignedBy } from './signature.ts';
 
 /** The EK certificate that a platform certificate is about. */
 export interface Holder {
@@ -58,15 +58,14 @@ const MAX_DEPTH = 8;
 
 /** Throws CertificateError for what is no attribute certificate of version 2 with a holder named by its certificate. */
 export function readAttributeCertificate(der: Uint8Array): AttributeCertificate {
-  return readDer(der, 'attribute certificate', (bytes) => read(asn1js.fromBER(bytes).result));
+  return readSigned(der, 'attribute certificate', (bytes) => read(asn1js.fromBER(bytes).result));
 }
 
 function read(root: asn1js.AsnType): AttributeCertificate {
-  const [info, algorithm, signature] = members(root);
+  const [info, , signature] = members(root);
   const [version, holder, issuer, inner, serial, validity, attributes, ...rest] = members(info);
   if (!(signature instanceof asn1js.BitString) || !(serial instanceof asn1js.Integer)) throw new Error('its shape');
   if (!(version instanceof asn1js.Integer) || integerHex(version) !== '01') throw new Error('its version');
-  if (!sameBytes(raw(algorithm), raw(inner))) throw new Error('two signature algorithms');
   const [notBefore, notAfter] = members(validity).map(time);
   if (notBefore === undefined || notAfter === undefined) throw new Error('its dates');
   const extensions = rest.find((one) => one instanceof asn1js.Sequence);
@@ -80,7 +79,7 @@ function read(root: asn1js.AsnType): AttributeCertificate {
     platform: extensions === undefined ? {} : platformOf(extensions),
     signedBytes: raw(info),
     algorithm: { algorithmId: identifier(members(inner)[0]), algorithmParams: members(inner)[1] },
-    signature: wholeOctets(signature),
+    signature: signature.valueBlock.valueHexView,
   };
 }
 

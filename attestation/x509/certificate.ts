@@ -4,6 +4,7 @@ import { Certificate } from 'pkijs';
 import { sameBytes, toHex } from '../bytes.ts';
 import { type PublicKey, verification } from '../crypto/port.ts';
 import { SHA1 } from '../hash.ts';
+import { signedStructure } from './der.ts';
 
 const MAX_BYTES = 16_384;
 const OID_SUBJECT_KEY_IDENTIFIER = '2.5.29.14';
@@ -16,11 +17,11 @@ export class CertificateError extends Error {
 
 /** Parse DER; octets after the outer SEQUENCE, as NV indices are padded with, are dropped. Throws CertificateError. */
 export function readCertificate(der: Uint8Array): Certificate {
-  return readDer(der, 'certificate', (bytes) => Certificate.fromBER(bytes));
+  return readSigned(der, 'certificate', (bytes) => Certificate.fromBER(bytes));
 }
 
-/** Read one DER structure, by default of at most 16 KiB. Throws CertificateError. */
-export function readDer<T>(
+/** Read one signed structure in DER, by default of at most 16 KiB. Throws CertificateError. */
+export function readSigned<T>(
   der: Uint8Array,
   what: string,
   read: (bytes: Uint8Array<ArrayBuffer>) => T,
@@ -28,24 +29,10 @@ export function readDer<T>(
 ): T {
   if (der.length > most) throw new CertificateError(`a ${what} of ${der.length} bytes; at most ${most}`);
   try {
-    return read(Uint8Array.from(withoutPadding(der)));
+    return read(Uint8Array.from(signedStructure(der)));
   } catch (cause) {
     throw new CertificateError(`the ${what} does not parse`, { cause });
   }
-}
-
-/** The structure alone, without octets after it. Throws RangeError for what is none. */
-export const withoutPadding = (der: Uint8Array): Uint8Array => der.subarray(0, sequenceSize(der));
-
-/** Octets of the SEQUENCE that stands first, header included: in DER, and whole. Parsers are more lenient. */
-function sequenceSize(der: Uint8Array): number {
-  const [tag, first = 0] = der;
-  const count = first < 0x80 ? 0 : first & 0x7f;
-  const length = count === 0 ? first : der.subarray(2, 2 + count).reduce((sum, byte) => sum * 256 + byte, 0);
-  const minimal = count === 0 || (der[2] !== 0 && length >= 0x80);
-  const size = 2 + count + length;
-  if (tag !== 0x30 || count > 4 || !minimal || size > der.length) throw new RangeError('not a SEQUENCE in DER');
-  return size;
 }
 
 /** SubjectPublicKeyInfo in DER. */

@@ -8,8 +8,8 @@ import type { Certificate, Extension } from 'pkijs';
 import { CertificateRevocationList } from 'pkijs';
 import { sameBytes, toHex } from '../bytes.ts';
 import { Failing } from '../checks.ts';
-import { CertificateError, integerHex, publicKeyOf, readCertificate, readDer } from './certificate.ts';
-import { isSignedBy, wholeOctets } from './signature.ts';
+import { CertificateError, integerHex, publicKeyOf, readCertificate, readSigned } from './certificate.ts';
+import { isSignedBy } from './signature.ts';
 
 /** A chain longer than this is no manufacturer's. */
 const MAX_CHAIN = 8;
@@ -54,7 +54,7 @@ export class Trust {
 
 function readRevocationList(der: Uint8Array): CertificateRevocationList {
   // Lists are longer than certificates.
-  const list = readDer(der, 'revocation list', (bytes) => CertificateRevocationList.fromBER(bytes), MAX_LIST_BYTES);
+  const list = readSigned(der, 'revocation list', (bytes) => CertificateRevocationList.fromBER(bytes), MAX_LIST_BYTES);
   const extensions = list.crlExtensions?.extensions ?? [];
   if (extensions.some(({ critical }) => critical))
     throw new CertificateError('a revocation list of a part, or a delta');
@@ -145,7 +145,7 @@ const isInDate = ({ notBefore, notAfter }: Certificate, now: Date): boolean =>
   now >= notBefore.value && now <= notAfter.value;
 
 function signedBy(object: Certificate | CertificateRevocationList, issuer: Certificate): boolean {
-  const signature = wholeOctets(object.signatureValue);
+  const signature = object.signatureValue.valueBlock.valueHexView;
   return isSignedBy(object.tbsView, object.signatureAlgorithm, signature, publicKeyOf(issuer));
 }
 

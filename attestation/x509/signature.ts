@@ -27,12 +27,6 @@ export interface Algorithm {
   readonly algorithmParams?: unknown;
 }
 
-/** The octets of a BIT STRING. Throws RangeError for one that does not end with an octet. */
-export function wholeOctets({ valueBlock }: asn1js.BitString): Uint8Array {
-  if (valueBlock.unusedBits !== 0) throw new RangeError('a signature that does not end with an octet');
-  return valueBlock.valueHexView;
-}
-
 /** Whether `key` signed the bytes; false for algorithms that are not accepted, SHA-1 and MD5 among them. */
 export function isSignedBy(bytes: Uint8Array, algorithm: Algorithm, signature: Uint8Array, key: PublicKey): boolean {
   const { algorithmId } = algorithm;
