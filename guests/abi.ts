@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CALLS } from '../nexus/core/calls.ts';
-import * as core from '../nexus/core/constants.ts';
+import * as E from '../nexus/core/errors.ts';
 import {
   RELAY,
   SEAL_FLAG_ROLLBACK,
@@ -55,11 +55,10 @@ const GROUPS: readonly Group[] = [
     Object.fromEntries(Object.entries(CALLS).map(([name, { number }]) => [name, number])),
   ],
   [
-    'Refusals of the core (nexus/core/constants.ts)',
-    'NEXUS_CORE_',
+    'Refusals of the core (nexus/core/errors.ts)',
+    'NEXUS_CORE_E_',
     Object.fromEntries(
-      Object.entries(core)
-        .filter(([name]) => name.startsWith('E_'))
+      Object.entries(E)
         .map(([name, value]): [string, number] => [name, value - ERROR_BASE])
         .sort(([, a], [, b]) => a - b),
     ),

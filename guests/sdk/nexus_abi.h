@@ -57,7 +57,7 @@
 #define NEXUS_CALL_COUNTER_INCREMENT 0x62U
 #define NEXUS_CALL_BOOT_LOCK 0x63U
 
-/* Refusals of the core (nexus/core/constants.ts). */
+/* Refusals of the core (nexus/core/errors.ts). */
 #define NEXUS_CORE_E_RANGE 0x1U
 #define NEXUS_CORE_E_DENIED 0x2U
 #define NEXUS_CORE_E_STATE 0x3U

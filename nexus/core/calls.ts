@@ -1,4 +1,5 @@
-import { ERROR_BASE } from './constants.ts';
+/** The calls of the core by name and number, and the names of its refusals: what others call it by. */
+import * as E from './errors.ts';
 
 /**
  * Every call of the core: its number, below 0x100, and its arguments after the caller, each a u32. A guest's header
@@ -48,23 +49,7 @@ export const CALLS = {
 
 export type CallName = keyof typeof CALLS;
 
-/** The refusals, by their constants in `constants.ts`: for messages to people. */
-const ERROR_NAMES: readonly string[] = [
-  'E_RANGE',
-  'E_DENIED',
-  'E_STATE',
-  'E_BUSY',
-  'E_CALLER',
-  'E_OWNER',
-  'E_MAPPED',
-  'E_UNMAPPED',
-  'E_PERMISSION',
-  'E_GRANT',
-  'E_CLOSED',
-  'E_EXHAUSTED',
-  'E_LOCKED',
-  'E_UNKNOWN',
-];
+const ERROR_NAMES = new Map(Object.entries(E).map(([name, code]) => [code, `E_${name}`]));
 
-/** The name of a refusal, or undefined for a result that is none of the core's. */
-export const errorName = (result: number): string | undefined => ERROR_NAMES[result - ERROR_BASE - 1];
+/** The name of a refusal, for people, or undefined for a result that is none of the core's. */
+export const errorName = (result: number): string | undefined => ERROR_NAMES.get(result);

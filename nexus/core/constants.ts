@@ -1,5 +1,5 @@
 /**
- * Sizes, states, permissions and refusals of the core. The sizes are parameters: the proof treats them as unknowns
+ * Sizes, states and permissions of the core. The sizes are parameters: the proof treats them as unknowns
  * within the bounds of `nexus/proof/state.ts`, so changing one here needs no new proof. All values are u32.
  */
 
@@ -68,34 +68,6 @@ export const LOCALITY_TRUSTED = 2;
 /** A counter stays below the errors, so that a result is one or the other. */
 export const COUNTER_MAX = 0xfffffeff;
 
-/** Results: below ERROR_BASE a value (0: done), above it a refusal. */
+/** Results: below ERROR_BASE a value (0: done), above it a refusal of `errors.ts`. */
 export const OK = 0;
 export const ERROR_BASE = 0xffffff00;
-/** An argument names nothing that exists, or is not one of the values it may have. */
-export const E_RANGE = 0xffffff01;
-/** The caller may not do this. */
-export const E_DENIED = 0xffffff02;
-/** The partition named is not in a state that allows this. */
-export const E_STATE = 0xffffff03;
-/** The resource named is in use. */
-export const E_BUSY = 0xffffff04;
-/** The caller is not running. */
-export const E_CALLER = 0xffffff05;
-/** The frame is not the caller's. */
-export const E_OWNER = 0xffffff06;
-/** The guest-physical page is taken. */
-export const E_MAPPED = 0xffffff07;
-/** Nothing is mapped at the guest-physical page. */
-export const E_UNMAPPED = 0xffffff08;
-/** The permission asked for exceeds the permission held. */
-export const E_PERMISSION = 0xffffff09;
-/** There is no such grant for the caller. */
-export const E_GRANT = 0xffffff0a;
-/** The channel end is not open, or its peer is gone. */
-export const E_CLOSED = 0xffffff0b;
-/** A generation or a counter has reached its end. */
-export const E_EXHAUSTED = 0xffffff0c;
-/** The boot lock forbids it. */
-export const E_LOCKED = 0xffffff0d;
-/** No such call. */
-export const E_UNKNOWN = 0xffffff0e;

@@ -3,14 +3,6 @@
  * at a page of its own choice. The owner picks the slot, the recipient the page: neither learns what the other uses.
  */
 import {
-  E_BUSY,
-  E_CALLER,
-  E_GRANT,
-  E_MAPPED,
-  E_OWNER,
-  E_PERMISSION,
-  E_RANGE,
-  E_STATE,
   FRAMES,
   G_FREE,
   G_MAPPED,
@@ -21,10 +13,10 @@ import {
   GRANT_SHARE,
   GRANTS,
   OK,
-  P_RUNNING,
   PARTITIONS,
 } from './constants.ts';
-import { alive, grantedTo, granting, lentAway, occupied, owns, permission, within } from './rules.ts';
+import * as E from './errors.ts';
+import { alive, grantedTo, lentAway, occupied, owns, permission, running, within } from './rules.ts';
 import {
   frameEpoch,
   frameGpa,
@@ -42,18 +34,22 @@ import {
   grantToEpoch,
   mapFrame,
   partitionEpoch,
-  partitionState,
 } from './state.ts';
 
+/** Grant slot g of partition p holds a grant. */
+function granting(p: number, g: number): boolean {
+  return grantState[p * GRANTS + g]! !== G_FREE && grantEpoch[p * GRANTS + g]! === partitionEpoch[p]!;
+}
+
 function offer(p: number, g: number, f: number, q: number, perm: number, kind: number): number {
-  if (partitionState[p]! !== P_RUNNING) return E_CALLER;
-  if (g >= GRANTS || f >= FRAMES || q >= PARTITIONS || q === p) return E_RANGE;
-  if (!permission(perm)) return E_RANGE;
-  if (!alive(q)) return E_STATE;
-  if (!owns(p, f)) return E_OWNER;
-  if (frameGrant[f]! !== 0) return E_BUSY;
-  if (granting(p, g)) return E_GRANT;
-  if (!within(perm, framePerm[f]!)) return E_PERMISSION;
+  if (!running(p)) return E.CALLER;
+  if (g >= GRANTS || f >= FRAMES || q >= PARTITIONS || q === p) return E.RANGE;
+  if (!permission(perm)) return E.RANGE;
+  if (!alive(q)) return E.STATE;
+  if (!owns(p, f)) return E.OWNER;
+  if (frameGrant[f]! !== 0) return E.BUSY;
+  if (granting(p, g)) return E.GRANT;
+  if (!within(perm, framePerm[f]!)) return E.PERMISSION;
   grantState[p * GRANTS + g] = G_OFFERED;
   grantEpoch[p * GRANTS + g] = partitionEpoch[p]!;
   grantKind[p * GRANTS + g] = kind;
@@ -82,10 +78,10 @@ export function frameDonate(p: number, g: number, f: number, q: number, perm: nu
 
 /** Accept slot g of partition `from`, at page gpa of the caller. */
 export function grantAccept(p: number, from: number, g: number, gpa: number): number {
-  if (partitionState[p]! !== P_RUNNING) return E_CALLER;
-  if (from >= PARTITIONS || g >= GRANTS || gpa >= GPA_PAGES) return E_RANGE;
-  if (!grantedTo(p, from, g, G_OFFERED)) return E_GRANT;
-  if (occupied(p, gpa)) return E_MAPPED;
+  if (!running(p)) return E.CALLER;
+  if (from >= PARTITIONS || g >= GRANTS || gpa >= GPA_PAGES) return E.RANGE;
+  if (!grantedTo(p, from, g, G_OFFERED)) return E.GRANT;
+  if (occupied(p, gpa)) return E.MAPPED;
   const f = grantFrame[from * GRANTS + g]!;
   mapFrame[p * GPA_PAGES + gpa] = f + 1;
   if (grantKind[from * GRANTS + g]! === GRANT_DONATE) {
@@ -105,20 +101,20 @@ export function grantAccept(p: number, from: number, g: number, gpa: number): nu
 
 /** Give slot g of partition `from` back. It can be accepted again until its owner revokes it. */
 export function grantRelease(p: number, from: number, g: number): number {
-  if (partitionState[p]! !== P_RUNNING) return E_CALLER;
-  if (from >= PARTITIONS || g >= GRANTS) return E_RANGE;
-  if (!grantedTo(p, from, g, G_MAPPED)) return E_GRANT;
+  if (!running(p)) return E.CALLER;
+  if (from >= PARTITIONS || g >= GRANTS) return E.RANGE;
+  if (!grantedTo(p, from, g, G_MAPPED)) return E.GRANT;
   grantState[from * GRANTS + g] = G_OFFERED;
   return OK;
 }
 
 /** End the caller's grant in slot g: in force at once, but a loan that is out must first come back. */
 export function grantRevoke(p: number, g: number): number {
-  if (partitionState[p]! !== P_RUNNING) return E_CALLER;
-  if (g >= GRANTS) return E_RANGE;
-  if (!granting(p, g)) return E_GRANT;
+  if (!running(p)) return E.CALLER;
+  if (g >= GRANTS) return E.RANGE;
+  if (!granting(p, g)) return E.GRANT;
   const f = grantFrame[p * GRANTS + g]!;
-  if (lentAway(p, f)) return E_BUSY;
+  if (lentAway(p, f)) return E.BUSY;
   grantState[p * GRANTS + g] = G_FREE;
   frameGrant[f] = 0;
   return OK;

@@ -1,31 +1,28 @@
-/** The questions that calls ask of the state. Pure; every argument in range. */
+/** The questions that calls ask of the state, arguments in range; last, the memory rule that engines ask. All pure. */
 import {
-  C_OPEN,
-  CHANNELS,
   F_USED,
-  G_FREE,
   G_MAPPED,
   GPA_PAGES,
   GRANT_LEND,
   GRANTS,
   P_PAUSED,
   P_RUNNING,
+  PARTITIONS,
   PERM_READ,
   PERM_READ_WRITE,
 } from './constants.ts';
+import * as E from './errors.ts';
 import {
-  channelEpoch,
-  channelPeer,
-  channelPeerEpoch,
-  channelState,
   frameEpoch,
   frameGpa,
   frameGrant,
   frameOwner,
+  framePerm,
   frameState,
   grantEpoch,
   grantGpa,
   grantKind,
+  grantPerm,
   grantState,
   grantTo,
   grantToEpoch,
@@ -34,19 +31,19 @@ import {
   partitionState,
 } from './state.ts';
 
+/** Partition p may make calls. */
+export function running(p: number): boolean {
+  return partitionState[p]! === P_RUNNING;
+}
+
 /** Partition q has been started and not stopped. */
 export function alive(q: number): boolean {
-  return partitionState[q]! === P_RUNNING || partitionState[q]! === P_PAUSED;
+  return running(q) || partitionState[q]! === P_PAUSED;
 }
 
 /** Frame f belongs to partition p as it is now. */
 export function owns(p: number, f: number): boolean {
   return frameState[f]! === F_USED && frameOwner[f]! === p && frameEpoch[f]! === partitionEpoch[p]!;
-}
-
-/** Grant slot g of partition p holds a grant. */
-export function granting(p: number, g: number): boolean {
-  return grantState[p * GRANTS + g]! !== G_FREE && grantEpoch[p * GRANTS + g]! === partitionEpoch[p]!;
 }
 
 /** Grant slot g of `from` is in `state` and for partition p as it is now. */
@@ -87,15 +84,6 @@ export function lentAway(p: number, f: number): boolean {
   );
 }
 
-/** End c of partition p is open and its peer is there. */
-export function linked(p: number, c: number): boolean {
-  return (
-    channelState[p * CHANNELS + c]! === C_OPEN &&
-    channelEpoch[p * CHANNELS + c]! === partitionEpoch[p]! &&
-    channelPeerEpoch[p * CHANNELS + c]! === partitionEpoch[channelPeer[p * CHANNELS + c]!]!
-  );
-}
-
 /** A permission that memory can have. */
 export function permission(perm: number): boolean {
   return perm === PERM_READ || perm === PERM_READ_WRITE;
@@ -104,4 +92,23 @@ export function permission(perm: number): boolean {
 /** Permission `part` is contained in `whole`. */
 export function within(part: number, whole: number): boolean {
   return part === whole || (part === PERM_READ && whole === PERM_READ_WRITE);
+}
+
+/**
+ * The memory rule (contract A1), asked before a guest's access reaches memory: the frame that partition p reaches at page
+ * gpa with permission `need`, or why it reaches none.
+ */
+export function accessFrame(p: number, gpa: number, need: number): number {
+  if (p >= PARTITIONS || gpa >= GPA_PAGES) return E.RANGE;
+  if (!permission(need)) return E.RANGE;
+  if (!alive(p)) return E.STATE;
+  if (!occupied(p, gpa)) return E.UNMAPPED;
+  const f = mapFrame[p * GPA_PAGES + gpa]! - 1;
+  if (owns(p, f)) {
+    if (lentAway(p, f)) return E.DENIED;
+    if (!within(need, framePerm[f]!)) return E.PERMISSION;
+    return f;
+  }
+  if (!within(need, grantPerm[frameOwner[f]! * GRANTS + (frameGrant[f]! - 1)]!)) return E.PERMISSION;
+  return f;
 }

@@ -12,7 +12,7 @@ import {
   CALLS,
   type CallName,
   dispatch,
-  E_DENIED,
+  E,
   ERROR_BASE,
   errorName,
   F_FREE,
@@ -106,7 +106,7 @@ export class Machine {
 
   /** A call by partition `p`: judged by the core, carried out by the engine, then answered. */
   call(p: number, number: number, args: Arguments): number {
-    if (this.wantsPrivateFrame(number, args)) return E_DENIED;
+    if (this.wantsPrivateFrame(number, args)) return E.DENIED;
     const before = this.touched(p, number, args);
     const result = dispatch(number, p, ...args);
     if (result >= ERROR_BASE) return result;

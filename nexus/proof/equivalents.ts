@@ -1,15 +1,15 @@
 /** Mutants that compute the same in every reachable state, each with the reason. Names as `--mutants` prints them. */
 export const EQUIVALENT: Readonly<Record<string, string>> = {
-  'access.ts: dropped: p >= PARTITIONS || in accessFrame':
+  'rules.ts: dropped: p >= PARTITIONS || in accessFrame':
     'every theorem is about callers below PARTITIONS; dispatch refuses others',
-  'access.ts: >= to >: p >= PARTITIONS in accessFrame':
+  'rules.ts: >= to >: p >= PARTITIONS in accessFrame':
     'every theorem is about callers below PARTITIONS; dispatch refuses others',
   'constants.ts: PERM_WRITE plus one in a constant': 'a name for readers; the core compares nothing with it',
   'constants.ts: PERM_WRITE minus one in a constant': 'a name for readers; the core compares nothing with it',
   'constants.ts: GATE_USE plus one in a constant': 'a name for readers; the core compares nothing with it',
   'constants.ts: GATE_USE minus one in a constant': 'a name for readers; the core compares nothing with it',
-  'constants.ts: E_UNKNOWN plus one in a constant': 'the answer of dispatch, outside the state machine',
-  'constants.ts: E_UNKNOWN minus one in a constant': 'the answer of dispatch, outside the state machine',
+  'errors.ts: UNKNOWN plus one in a constant': 'the answer of dispatch, outside the state machine',
+  'errors.ts: UNKNOWN minus one in a constant': 'the answer of dispatch, outside the state machine',
   'rules.ts: deleted: if (!owns(from, f)) return false; in borrows':
     'an accepted grant stands at its page (invariant), so the page already names the frame of the live grant',
   'rules.ts: dropped: part === PERM_READ && in within':

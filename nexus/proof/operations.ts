@@ -6,6 +6,7 @@
 
 import { CALLS } from '../core/calls.ts';
 import * as K from '../core/constants.ts';
+import * as E from '../core/errors.ts';
 import type { CoreSource } from './source.ts';
 import { at, CONTENT, drives, type Index, type Kind } from './state.ts';
 import { and, eq, ite, lt, not, type Term, u32, variable, write } from './terms.ts';
@@ -42,7 +43,7 @@ function dma(core: CoreSource, s: State, args: readonly Term[], need: number, va
   const [p, d, gpa] = args as [Term, Term, Term];
   const rule = execute(core, 'accessDevice', [d, gpa, u32(need)], s);
   const known = lt(d, variable('DEVICES'));
-  const reached = { ...rule, result: ite(and(known, not(drives(s, p, d))), u32(K.E_STATE), rule.result) };
+  const reached = { ...rule, result: ite(and(known, not(drives(s, p, d))), u32(E.STATE), rule.result) };
   return value === undefined ? loaded(reached) : withContent(reached, reached.result, done(reached.result), value);
 }
 export function operations(core: CoreSource): Operation[] {

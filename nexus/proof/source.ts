@@ -24,6 +24,8 @@ export interface CoreFunction {
   readonly body: readonly (Statement | Directive)[];
   readonly exported: boolean;
   readonly file: SourceFile;
+  /** What its file imports as `import * as X`: the constants X.NAME. */
+  readonly namespaces: ReadonlyMap<string, ReadonlyMap<string, number>>;
 }
 
 export interface CoreSource {
@@ -47,9 +49,10 @@ export function parseCore(files: readonly SourceFile[]): CoreSource {
   const constants = new Map<string, number>();
   const arrays = new Map<string, readonly string[]>();
   const functions = new Map<string, CoreFunction>();
-  const names = new Set(files.map((file) => file.name));
+  const constantsOf = new Map(files.map((file) => [file.name, new Map<string, number>()]));
 
   for (const file of files) {
+    const namespaces = new Map<string, ReadonlyMap<string, number>>();
     const refuse = (node: Node, reason: string): never => {
       throw new SubsetError(file.name, file.text, node, reason);
     };
@@ -63,22 +66,27 @@ export function parseCore(files: readonly SourceFile[]): CoreSource {
     };
     for (const node of parsed.program.body) {
       if (node.type === 'ImportDeclaration') {
-        if (!node.source.value.startsWith('./') || !names.has(node.source.value.slice(2))) {
-          refuse(node, `import from ${node.source.value}: the core imports nothing but its own files`);
+        const imported = node.source.value.startsWith('./') && constantsOf.get(node.source.value.slice(2));
+        if (!imported) {
+          return refuse(node, `import from ${node.source.value}: the core imports nothing but its own files`);
         }
         for (const specifier of node.specifiers) {
+          if (specifier.type === 'ImportNamespaceSpecifier') {
+            namespaces.set(specifier.local.name, imported);
+            continue;
+          }
           const renamed =
             specifier.type !== 'ImportSpecifier' ||
             specifier.imported.type !== 'Identifier' ||
             specifier.imported.name !== specifier.local.name;
-          if (renamed) refuse(specifier, 'an import by another name, by default or of everything');
+          if (renamed) refuse(specifier, 'an import by another name or by default');
         }
         continue;
       }
       const exported = node.type === 'ExportNamedDeclaration';
       const declaration = exported ? node.declaration : node;
       if (declaration?.type === 'FunctionDeclaration') {
-        const fn = functionOf(declaration as FunctionNode, exported, file, refuse);
+        const fn = functionOf(declaration as FunctionNode, exported, file, namespaces, refuse);
         declareOnce(declaration, fn.name);
         functions.set(fn.name, fn);
       } else if (declaration?.type === 'VariableDeclaration') {
@@ -92,6 +100,7 @@ export function parseCore(files: readonly SourceFile[]): CoreSource {
               refuse(init, `${init.value} is not a u32`);
             }
             constants.set(id.name, init.value);
+            constantsOf.get(file.name)?.set(id.name, init.value);
           } else {
             arrays.set(id.name, arraySizes(init, id, refuse));
           }
@@ -125,7 +134,13 @@ function arraySizes(init: Expression | null, at: Node, refuse: Refuse): readonly
   return refuse(length, 'a length is 1, a size, or rows * columns');
 }
 
-function functionOf(node: FunctionNode, exported: boolean, file: SourceFile, refuse: Refuse): CoreFunction {
+function functionOf(
+  node: FunctionNode,
+  exported: boolean,
+  file: SourceFile,
+  namespaces: CoreFunction['namespaces'],
+  refuse: Refuse,
+): CoreFunction {
   if (node.id === null || node.body === null) return refuse(node, 'a function without name or body');
   if (node.async || node.generator || node.typeParameters != null) refuse(node, 'async, generator or generic function');
   const params = node.params.map((param) => {
@@ -144,5 +159,6 @@ function functionOf(node: FunctionNode, exported: boolean, file: SourceFile, ref
     body: node.body.body,
     exported,
     file,
+    namespaces,
   };
 }

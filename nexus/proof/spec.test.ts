@@ -4,9 +4,10 @@
  */
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { accessDevice, accessFrame } from '../core/access.ts';
 import { frameLoadable } from '../core/frame.ts';
 import { CALLS, COUNTER_MAX, dispatch, EPOCH_MAX, reset, state } from '../core/index.ts';
+import { accessDevice } from '../core/platform.ts';
+import { accessFrame } from '../core/rules.ts';
 import { type Compiled, compile } from './compile.ts';
 import { cornerCells, randomness, sampleArguments } from './sample.ts';
 import { parseCore, readCore } from './source.ts';

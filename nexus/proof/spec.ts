@@ -3,6 +3,7 @@
  * that is not named stays as it was (theorem REF compares all of them).
  */
 import * as K from '../core/constants.ts';
+import * as E from '../core/errors.ts';
 import {
   alive,
   at,
@@ -43,8 +44,8 @@ const outside = (...pairs: readonly (readonly [Term, string])[]): Term =>
   or(...pairs.map(([term, size]) => not(lt(term, variable(size)))));
 const stateOf = (s: State, q: Term, state: number): Term => is(s, 'partitionState', [q], state);
 
-const onlyRoot = (p: Term): readonly [Term, number] => [not(root(p)), K.E_DENIED];
-const onlyRunning = (s: State, p: Term): readonly [Term, number] => [not(running(s, p)), K.E_CALLER];
+const onlyRoot = (p: Term): readonly [Term, number] => [not(root(p)), E.DENIED];
+const onlyRunning = (s: State, p: Term): readonly [Term, number] => [not(running(s, p)), E.CALLER];
 
 const offering =
   (kind: number): Specification =>
@@ -53,13 +54,13 @@ const offering =
     return {
       refusals: [
         onlyRunning(s, p),
-        [or(outside([slot, 'GRANTS'], [frame, 'FRAMES'], [to, 'PARTITIONS']), eq(to, p)), K.E_RANGE],
-        [not(isPermission(rights)), K.E_RANGE],
-        [not(alive(s, to)), K.E_STATE],
-        [not(owns(s, p, frame)), K.E_OWNER],
-        [ne(at(s, 'frameGrant', frame), n(0)), K.E_BUSY],
-        [granting(s, p, slot), K.E_GRANT],
-        [not(within(rights, at(s, 'framePerm', frame))), K.E_PERMISSION],
+        [or(outside([slot, 'GRANTS'], [frame, 'FRAMES'], [to, 'PARTITIONS']), eq(to, p)), E.RANGE],
+        [not(isPermission(rights)), E.RANGE],
+        [not(alive(s, to)), E.STATE],
+        [not(owns(s, p, frame)), E.OWNER],
+        [ne(at(s, 'frameGrant', frame), n(0)), E.BUSY],
+        [granting(s, p, slot), E.GRANT],
+        [not(within(rights, at(s, 'framePerm', frame))), E.PERMISSION],
       ],
       cells: [
         ['grantState', [p, slot], n(K.G_OFFERED)],
@@ -86,8 +87,8 @@ const stores = (target: Term, value: Term): Spec => ({
 const throughDevice = (s: State, p: Term, d: Term, gpa: Term, need: number): Term =>
   ladder(
     [
-      [outside([d, 'DEVICES']), K.E_RANGE],
-      [not(drives(s, p, d)), K.E_STATE],
+      [outside([d, 'DEVICES']), E.RANGE],
+      [not(drives(s, p, d)), E.STATE],
     ],
     reach(s, p, gpa, n(need)),
   );
@@ -101,10 +102,10 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRoot(p),
-        [or(outside([q, 'PARTITIONS']), lt(n(K.FLAG_DEBUG), flags)), K.E_RANGE],
-        [and(ne(kind, n(K.KIND_STANDARD)), ne(kind, n(K.KIND_TRUSTED))), K.E_RANGE],
-        [not(stateOf(s, q, K.P_FREE)), K.E_STATE],
-        [and(eq(flags, n(K.FLAG_DEBUG)), ne(at(s, 'bootLocked', n(0)), n(0))), K.E_LOCKED],
+        [or(outside([q, 'PARTITIONS']), lt(n(K.FLAG_DEBUG), flags)), E.RANGE],
+        [and(ne(kind, n(K.KIND_STANDARD)), ne(kind, n(K.KIND_TRUSTED))), E.RANGE],
+        [not(stateOf(s, q, K.P_FREE)), E.STATE],
+        [and(eq(flags, n(K.FLAG_DEBUG)), ne(at(s, 'bootLocked', n(0)), n(0))), E.LOCKED],
       ],
       cells: [
         ['partitionState', [q], n(K.P_INIT)],
@@ -118,7 +119,7 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
   partitionSeal: (s, p, ...args) => {
     const [q] = args as [Term];
     return {
-      refusals: [onlyRoot(p), [outside([q, 'PARTITIONS']), K.E_RANGE], [not(stateOf(s, q, K.P_INIT)), K.E_STATE]],
+      refusals: [onlyRoot(p), [outside([q, 'PARTITIONS']), E.RANGE], [not(stateOf(s, q, K.P_INIT)), E.STATE]],
       cells: [['partitionState', [q], n(K.P_SEALED)]],
     };
   },
@@ -127,8 +128,8 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRoot(p),
-        [outside([q, 'PARTITIONS']), K.E_RANGE],
-        [not(or(stateOf(s, q, K.P_SEALED), stateOf(s, q, K.P_PAUSED))), K.E_STATE],
+        [outside([q, 'PARTITIONS']), E.RANGE],
+        [not(or(stateOf(s, q, K.P_SEALED), stateOf(s, q, K.P_PAUSED))), E.STATE],
       ],
       cells: [['partitionState', [q], n(K.P_RUNNING)]],
     };
@@ -138,8 +139,8 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRoot(p),
-        [or(outside([q, 'PARTITIONS']), root(q)), K.E_RANGE],
-        [not(stateOf(s, q, K.P_RUNNING)), K.E_STATE],
+        [or(outside([q, 'PARTITIONS']), root(q)), E.RANGE],
+        [not(stateOf(s, q, K.P_RUNNING)), E.STATE],
       ],
       cells: [['partitionState', [q], n(K.P_PAUSED)]],
     };
@@ -150,8 +151,8 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRoot(p),
-        [or(outside([q, 'PARTITIONS']), root(q)), K.E_RANGE],
-        [or(stateOf(s, q, K.P_FREE), stateOf(s, q, K.P_STOPPED)), K.E_STATE],
+        [or(outside([q, 'PARTITIONS']), root(q)), E.RANGE],
+        [or(stateOf(s, q, K.P_FREE), stateOf(s, q, K.P_STOPPED)), E.STATE],
       ],
       cells: [['partitionState', [q], n(K.P_STOPPED)]],
     };
@@ -161,9 +162,9 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRoot(p),
-        [outside([q, 'PARTITIONS']), K.E_RANGE],
-        [not(stateOf(s, q, K.P_STOPPED)), K.E_STATE],
-        [eq(epoch(s, q), n(K.EPOCH_MAX)), K.E_EXHAUSTED],
+        [outside([q, 'PARTITIONS']), E.RANGE],
+        [not(stateOf(s, q, K.P_STOPPED)), E.STATE],
+        [eq(epoch(s, q), n(K.EPOCH_MAX)), E.EXHAUSTED],
       ],
       cells: [
         ['partitionState', [q], n(K.P_FREE)],
@@ -177,11 +178,11 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRoot(p),
-        [outside([f, 'FRAMES'], [q, 'PARTITIONS'], [gpa, 'GPA_PAGES']), K.E_RANGE],
-        [not(isPermission(perm)), K.E_RANGE],
-        [not(stateOf(s, q, K.P_INIT)), K.E_STATE],
-        [not(is(s, 'frameState', [f], K.F_FREE)), K.E_BUSY],
-        [occupied(s, q, gpa), K.E_MAPPED],
+        [outside([f, 'FRAMES'], [q, 'PARTITIONS'], [gpa, 'GPA_PAGES']), E.RANGE],
+        [not(isPermission(perm)), E.RANGE],
+        [not(stateOf(s, q, K.P_INIT)), E.STATE],
+        [not(is(s, 'frameState', [f], K.F_FREE)), E.BUSY],
+        [occupied(s, q, gpa), E.MAPPED],
       ],
       cells: [
         ['frameState', [f], n(K.F_USED)],
@@ -199,10 +200,10 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRoot(p),
-        [outside([f, 'FRAMES']), K.E_RANGE],
-        [not(owned(s, f)), K.E_OWNER],
-        [not(stateOf(s, at(s, 'frameOwner', f), K.P_INIT)), K.E_STATE],
-        [is(s, 'frameMeasured', [f], 1), K.E_BUSY],
+        [outside([f, 'FRAMES']), E.RANGE],
+        [not(owned(s, f)), E.OWNER],
+        [not(stateOf(s, at(s, 'frameOwner', f), K.P_INIT)), E.STATE],
+        [is(s, 'frameMeasured', [f], 1), E.BUSY],
       ],
       cells: [
         ['frameMeasured', [f], n(1)],
@@ -216,10 +217,10 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     const target = ladder(
       [
         onlyRoot(p),
-        [outside([f, 'FRAMES']), K.E_RANGE],
-        [not(owned(s, f)), K.E_OWNER],
-        [not(stateOf(s, q, K.P_INIT)), K.E_STATE],
-        [not(is(s, 'partitionKind', [q], K.KIND_STANDARD)), K.E_DENIED],
+        [outside([f, 'FRAMES']), E.RANGE],
+        [not(owned(s, f)), E.OWNER],
+        [not(stateOf(s, q, K.P_INIT)), E.STATE],
+        [not(is(s, 'partitionKind', [q], K.KIND_STANDARD)), E.DENIED],
       ],
       f,
     );
@@ -230,11 +231,11 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRunning(s, p),
-        [outside([f, 'FRAMES']), K.E_RANGE],
-        [not(isPermission(perm)), K.E_RANGE],
-        [not(owns(s, p, f)), K.E_OWNER],
-        [ne(at(s, 'frameGrant', f), n(0)), K.E_BUSY],
-        [not(within(perm, at(s, 'framePerm', f))), K.E_PERMISSION],
+        [outside([f, 'FRAMES']), E.RANGE],
+        [not(isPermission(perm)), E.RANGE],
+        [not(owns(s, p, f)), E.OWNER],
+        [ne(at(s, 'frameGrant', f), n(0)), E.BUSY],
+        [not(within(perm, at(s, 'framePerm', f))), E.PERMISSION],
       ],
       cells: [['framePerm', [f], perm]],
     };
@@ -244,9 +245,9 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRunning(s, p),
-        [outside([f, 'FRAMES']), K.E_RANGE],
-        [not(owns(s, p, f)), K.E_OWNER],
-        [ne(at(s, 'frameGrant', f), n(0)), K.E_BUSY],
+        [outside([f, 'FRAMES']), E.RANGE],
+        [not(owns(s, p, f)), E.OWNER],
+        [ne(at(s, 'frameGrant', f), n(0)), E.BUSY],
       ],
       cells: [['frameState', [f], n(K.F_DIRTY)]],
     };
@@ -256,9 +257,9 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRoot(p),
-        [outside([f, 'FRAMES']), K.E_RANGE],
-        [is(s, 'frameState', [f], K.F_FREE), K.E_STATE],
-        [owned(s, f), K.E_BUSY],
+        [outside([f, 'FRAMES']), E.RANGE],
+        [is(s, 'frameState', [f], K.F_FREE), E.STATE],
+        [owned(s, f), E.BUSY],
       ],
       cells: [
         ['frameState', [f], n(K.F_FREE)],
@@ -279,9 +280,9 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRunning(s, p),
-        [outside([from, 'PARTITIONS'], [g, 'GRANTS'], [gpa, 'GPA_PAGES']), K.E_RANGE],
-        [not(heldIn(s, p, from, g, K.G_OFFERED)), K.E_GRANT],
-        [occupied(s, p, gpa), K.E_MAPPED],
+        [outside([from, 'PARTITIONS'], [g, 'GRANTS'], [gpa, 'GPA_PAGES']), E.RANGE],
+        [not(heldIn(s, p, from, g, K.G_OFFERED)), E.GRANT],
+        [occupied(s, p, gpa), E.MAPPED],
       ],
       cells: [
         ['mapFrame', [p, gpa], succ(f)],
@@ -301,8 +302,8 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRunning(s, p),
-        [outside([from, 'PARTITIONS'], [g, 'GRANTS']), K.E_RANGE],
-        [not(heldIn(s, p, from, g, K.G_MAPPED)), K.E_GRANT],
+        [outside([from, 'PARTITIONS'], [g, 'GRANTS']), E.RANGE],
+        [not(heldIn(s, p, from, g, K.G_MAPPED)), E.GRANT],
       ],
       cells: [['grantState', [from, g], n(K.G_OFFERED)]],
     };
@@ -312,9 +313,9 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRunning(s, p),
-        [outside([g, 'GRANTS']), K.E_RANGE],
-        [not(granting(s, p, g)), K.E_GRANT],
-        [loanOut(s, p, g), K.E_BUSY],
+        [outside([g, 'GRANTS']), E.RANGE],
+        [not(granting(s, p, g)), E.GRANT],
+        [loanOut(s, p, g), E.BUSY],
       ],
       cells: [
         ['grantState', [p, g], n(K.G_FREE)],
@@ -337,9 +338,9 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRoot(p),
-        [or(outside([a, 'PARTITIONS'], [c, 'CHANNELS'], [q, 'PARTITIONS'], [d, 'CHANNELS']), eq(a, q)), K.E_RANGE],
-        [not(and(alive(s, a), alive(s, q))), K.E_STATE],
-        [or(linked(s, a, c), linked(s, q, d)), K.E_BUSY],
+        [or(outside([a, 'PARTITIONS'], [c, 'CHANNELS'], [q, 'PARTITIONS'], [d, 'CHANNELS']), eq(a, q)), E.RANGE],
+        [not(and(alive(s, a), alive(s, q))), E.STATE],
+        [or(linked(s, a, c), linked(s, q, d)), E.BUSY],
       ],
       cells: [...end(a, c, q, d), ...end(q, d, a, c)],
     };
@@ -361,8 +362,8 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRunning(s, p),
-        [or(outside([c, 'CHANNELS']), lt(n(1), masked)), K.E_RANGE],
-        [not(linked(s, p, c)), K.E_CLOSED],
+        [or(outside([c, 'CHANNELS']), lt(n(1), masked)), E.RANGE],
+        [not(linked(s, p, c)), E.CLOSED],
       ],
       cells: [['channelMasked', [p, c], masked]],
     };
@@ -383,9 +384,9 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRoot(p),
-        [or(outside([d, 'DEVICES'], [q, 'PARTITIONS']), root(q)), K.E_RANGE],
-        [not(alive(s, q)), K.E_STATE],
-        [drives(s, at(s, 'deviceOwner', d), d), K.E_BUSY],
+        [or(outside([d, 'DEVICES'], [q, 'PARTITIONS']), root(q)), E.RANGE],
+        [not(alive(s, q)), E.STATE],
+        [drives(s, at(s, 'deviceOwner', d), d), E.BUSY],
       ],
       cells: [
         ['deviceState', [d], n(K.D_ASSIGNED)],
@@ -397,7 +398,7 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
   deviceRevoke: (s, p, ...args) => {
     const [d] = args as [Term];
     return {
-      refusals: [onlyRoot(p), [outside([d, 'DEVICES']), K.E_RANGE], [is(s, 'deviceState', [d], K.D_FREE), K.E_STATE]],
+      refusals: [onlyRoot(p), [outside([d, 'DEVICES']), E.RANGE], [is(s, 'deviceState', [d], K.D_FREE), E.STATE]],
       cells: [['deviceState', [d], n(K.D_FREE)]],
     };
   },
@@ -414,16 +415,16 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRunning(s, p),
-        [or(lt(n(K.GATE_ADMIN), kind), lt(n(K.LOCALITY_TRUSTED), locality)), K.E_RANGE],
-        [not(mayEver), K.E_DENIED],
-        [and(admin, ne(at(s, 'bootLocked', n(0)), n(0))), K.E_LOCKED],
+        [or(lt(n(K.GATE_ADMIN), kind), lt(n(K.LOCALITY_TRUSTED), locality)), E.RANGE],
+        [not(mayEver), E.DENIED],
+        [and(admin, ne(at(s, 'bootLocked', n(0)), n(0))), E.LOCKED],
       ],
     };
   },
   bind: (s, p, ...args) => {
     const [w0, w1] = args as [Term, Term];
     return {
-      refusals: [onlyRunning(s, p), [not(is(s, 'partitionKind', [p], K.KIND_TRUSTED)), K.E_DENIED]],
+      refusals: [onlyRunning(s, p), [not(is(s, 'partitionKind', [p], K.KIND_TRUSTED)), E.DENIED]],
       cells: [
         ['partitionBind0', [p], w0],
         ['partitionBind1', [p], w1],
@@ -436,15 +437,15 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     return {
       refusals: [
         onlyRunning(s, p),
-        [outside([k, 'COUNTERS']), K.E_RANGE],
-        [is(s, 'counterValue', [p, k], K.COUNTER_MAX), K.E_EXHAUSTED],
+        [outside([k, 'COUNTERS']), E.RANGE],
+        [is(s, 'counterValue', [p, k], K.COUNTER_MAX), E.EXHAUSTED],
       ],
       cells: [['counterValue', [p, k], next]],
       result: next,
     };
   },
   bootLock: (s, p) => ({
-    refusals: [onlyRoot(p), [is(s, 'bootLocked', [n(0)], 1), K.E_LOCKED]],
+    refusals: [onlyRoot(p), [is(s, 'bootLocked', [n(0)], 1), E.LOCKED]],
     cells: [['bootLocked', [n(0)], n(1)]],
   }),
 
@@ -452,8 +453,8 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
     const [d, gpa, need] = args as [Term, Term, Term];
     const owner = at(s, 'deviceOwner', d);
     const refusals: Spec['refusals'] = [
-      [outside([d, 'DEVICES']), K.E_RANGE],
-      [not(drives(s, owner, d)), K.E_STATE],
+      [outside([d, 'DEVICES']), E.RANGE],
+      [not(drives(s, owner, d)), E.STATE],
     ];
     return { refusals, result: reach(s, owner, gpa, need) };
   },
@@ -483,8 +484,8 @@ const SPECIFICATIONS: Readonly<Record<string, Specification>> = {
 
 const onEnd = (s: State, p: Term, c: Term): Spec['refusals'] => [
   onlyRunning(s, p),
-  [outside([c, 'CHANNELS']), K.E_RANGE],
-  [not(linked(s, p, c)), K.E_CLOSED],
+  [outside([c, 'CHANNELS']), E.RANGE],
+  [not(linked(s, p, c)), E.CLOSED],
 ];
 
 export const specified: readonly string[] = Object.keys(SPECIFICATIONS);

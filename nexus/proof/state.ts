@@ -4,6 +4,7 @@
  * invariants and noninterference is defined here, apart from the core's own helper functions.
  */
 import * as K from '../core/constants.ts';
+import * as E from '../core/errors.ts';
 import {
   add,
   and,
@@ -152,12 +153,12 @@ export const reach = (s: State, p: Term, gpa: Term, need: Term): Term => {
   const own = owns(s, p, f);
   return ladder(
     [
-      [or(not(lt(p, variable('PARTITIONS'))), not(lt(gpa, variable('GPA_PAGES')))), K.E_RANGE],
-      [not(isPermission(need)), K.E_RANGE],
-      [not(alive(s, p)), K.E_STATE],
-      [not(occupied(s, p, gpa)), K.E_UNMAPPED],
-      [and(own, ne(at(s, 'frameGrant', f), u32(0)), loanOut(s, from, g)), K.E_DENIED],
-      [not(within(need, ite(own, at(s, 'framePerm', f), at(s, 'grantPerm', from, g)))), K.E_PERMISSION],
+      [or(not(lt(p, variable('PARTITIONS'))), not(lt(gpa, variable('GPA_PAGES')))), E.RANGE],
+      [not(isPermission(need)), E.RANGE],
+      [not(alive(s, p)), E.STATE],
+      [not(occupied(s, p, gpa)), E.UNMAPPED],
+      [and(own, ne(at(s, 'frameGrant', f), u32(0)), loanOut(s, from, g)), E.DENIED],
+      [not(within(need, ite(own, at(s, 'framePerm', f), at(s, 'grantPerm', from, g)))), E.PERMISSION],
     ],
     f,
   );

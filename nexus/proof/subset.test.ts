@@ -26,6 +26,14 @@ const REFUSED: readonly (readonly [what: string, source: string, reason: RegExp]
   ['let', body('let x = 0;\nreturn x;'), /let: only const/],
   ['var at the top', 'var x = 1;', /var: only const/],
   ['an import from elsewhere', "import { x } from '../vmm/engine.ts';", /imports nothing but its own/],
+  ['an import by another name', "import { a as c } from './x.ts';", /by another name/],
+  ['a member of something that is not imported whole', body('return E.RANGE;'), /E\.RANGE is no constant/],
+  [
+    'a constant that its file does not have',
+    `import * as E from './x.ts';\n${body('return E.NONE;')}`,
+    /E\.NONE is no/,
+  ],
+  ['a cell of an array by name', body('return a.length;'), /a\.length is no constant/],
   ['an import of a package', "import { x } from 'node:fs';", /imports nothing but its own/],
   ['a class', 'class X {}', /ClassDeclaration/],
   ['an object', body('return { x: 1 }.x;'), /MemberExpression|member/],
@@ -70,5 +78,6 @@ describe('outside the subset, refused with file, line and reason', () => {
 });
 
 test('inside the subset, accepted', () => {
+  translate(`import * as E from './x.ts';\n${body('if (p === 0) return E.PARTITIONS;\nreturn 0;')}`);
   translate(body('const x = a[p]! + 1;\nif (x < 3 && p !== 0) {\nb[p * GRANTS + 1] = x;\nreturn x;\n}\nreturn 0;'));
 });

@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { accessDevice, accessFrame } from '../core/access.ts';
 import { frameLoadable } from '../core/frame.ts';
 import { CALLS, dispatch, ERROR_BASE, reset, state } from '../core/index.ts';
+import { accessDevice } from '../core/platform.ts';
+import { accessFrame } from '../core/rules.ts';
 import { compile } from './compile.ts';
 import { cornerCells, randomness, sampleArguments, sampleField } from './sample.ts';
 import { parseCore, readCore } from './source.ts';

@@ -183,6 +183,7 @@ class Frame {
         if (node.expression.type !== 'MemberExpression') this.refuse(node, '! on something else than an array read');
         return this.value(node.expression, env, state, path);
       case 'MemberExpression': {
+        if (!node.computed) return this.namespaced(node, env);
         const { name, index } = this.cell(node, env, state, path);
         return read(state[name] as Term, index);
       }
@@ -236,6 +237,16 @@ class Frame {
       default:
         return this.refuse(node, `operator ${node.operator}`);
     }
+  }
+
+  /** `E.NAME`: a constant of a file that is imported as a whole. */
+  private namespaced(node: Expression & { type: 'MemberExpression' }, env: Env): Term {
+    const { object, property } = node;
+    if (object.type !== 'Identifier' || property.type !== 'Identifier' || node.optional || env.has(object.name)) {
+      return this.refuse(node, 'a member that is no array[index] and no constant of a file');
+    }
+    const value = this.fn.namespaces.get(object.name)?.get(property.name);
+    return value === undefined ? this.refuse(node, `${object.name}.${property.name} is no constant`) : u32(value);
   }
 
   /**

@@ -1,5 +1,5 @@
 /** Core and engine as one machine: what partitions share, what moves, what cannot, and what is left when one is gone. */
-import { CALLS, type CallName, E_DENIED, ERROR_BASE, F_FREE, state } from 'nexus-tcb/nexus/core';
+import { CALLS, type CallName, E, ERROR_BASE, F_FREE, state } from 'nexus-tcb/nexus/core';
 import { type Engine, WINDOW_BASE } from 'nexus-tcb/vmm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { violations } from './core-invariants.ts';
@@ -42,11 +42,11 @@ export function partitionContract(createEngine: () => Promise<Engine>): void {
     const other = await stage.start('other', 'neighbour', 'spin');
     const frame = state.frameOwner.indexOf(owner.id, stage.engine.pool.frames);
     expect(frame).toBeGreaterThanOrEqual(stage.engine.pool.frames);
-    expect(call(owner.id, 'grantOffer', 0, frame, other.id, ALL)).toBe(E_DENIED);
-    expect(call(owner.id, 'grantLend', 0, frame, other.id, ALL)).toBe(E_DENIED);
-    expect(call(owner.id, 'frameDonate', 0, frame, other.id, ALL)).toBe(E_DENIED);
-    expect(call(owner.id, 'frameRelease', frame)).toBe(E_DENIED);
-    expect(call(owner.id, 'frameProtect', frame, 1)).toBe(E_DENIED);
+    expect(call(owner.id, 'grantOffer', 0, frame, other.id, ALL)).toBe(E.DENIED);
+    expect(call(owner.id, 'grantLend', 0, frame, other.id, ALL)).toBe(E.DENIED);
+    expect(call(owner.id, 'frameDonate', 0, frame, other.id, ALL)).toBe(E.DENIED);
+    expect(call(owner.id, 'frameRelease', frame)).toBe(E.DENIED);
+    expect(call(owner.id, 'frameProtect', frame, 1)).toBe(E.DENIED);
     await Promise.all([owner.destroy(), other.destroy()]);
   });
 
