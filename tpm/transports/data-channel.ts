@@ -34,6 +34,9 @@ export function dataProtocol(board: Board, host: DataHost, sizes: TrafficSizes):
   };
 }
 
+/** What the simulator answers to a command while its power is off: nothing, in a frame. */
+const withoutPower: Outcome = { bytes: simulatorResponse(new Uint8Array(0)) };
+
 const badSize: Outcome = { bytes: bareResponse(TPM_RC.COMMAND_SIZE), close: true };
 
 /**
@@ -64,6 +67,7 @@ function simulatorStep(board: Board, host: DataHost, sizes: TrafficSizes, queue:
   if (frame.kind === 'incomplete') return 'incomplete';
   if (frame.kind === 'refused') return { close: true };
   if (frame.kind === 'command') {
+    if (!board.running) return withoutPower;
     const { command, locality } = frame;
     const answered = (bytes: Uint8Array): Outcome => {
       sizes.record(command, bytes);

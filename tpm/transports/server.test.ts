@@ -170,6 +170,15 @@ describe('simulator', () => {
     await client.close();
   });
 
+  test('without power a framed command has an empty response, as the simulator’s', async () => {
+    const framed = concat(u32s(SIGNAL.SEND_COMMAND), Uint8Array.of(0), u32s(command().length), command());
+    await signal(platform, u32s(SIGNAL.POWER_OFF), 4);
+    expect(await signal(data, framed, 8)).toEqual(u32s(0, 0));
+    await signal(platform, u32s(SIGNAL.POWER_ON), 4);
+    const powered = u32s(echo(0).length);
+    expect((await signal(data, framed, 8 + echo(0).length)).subarray(0, 4)).toEqual(powered);
+  });
+
   test('largest command and response since asked last; an unknown signal is refused', async () => {
     const client = await simulatorTransport({ command: data, platform });
     await client.send(command(1, 2));
