@@ -24,6 +24,8 @@ enum {
     STEP_READ8 = 13,     /* address -> byte */
     STEP_COUNT = 14,     /* for ever: counts at `counter` */
     STEP_COUNTER = 15,   /* -> address of the counter */
+    STEP_IN8 = 16,       /* port -> byte */
+    STEP_OUT8 = 17,      /* port, byte */
 };
 
 static volatile uint32_t counter;
@@ -84,6 +86,12 @@ static void step(uint32_t number)
         break;
     case STEP_OUT:
         out32((uint16_t) operand(0), operand(1));
+        break;
+    case STEP_IN8:
+        outcome(in8((uint16_t) operand(0)));
+        break;
+    case STEP_OUT8:
+        out8((uint16_t) operand(0), (uint8_t) operand(1));
         break;
     case STEP_CALL:
         outcome(nexus_call(operand(0), operand(1), operand(2), operand(3), operand(4), 0, 0));

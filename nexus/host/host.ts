@@ -140,13 +140,9 @@ export class Host {
   }
 }
 
-/** Throws HostError E_ENVIRONMENT for what the engine has not. */
-function requireEngine({ name, linux, volumeBytes }: LinuxPartitionConfig, { name: engine }: Engine): void {
-  const lacking =
-    engine === 'v86' && linux === 'x86_64'
-      ? ['v86 runs 32-bit guests', 'set `linux: i686`, or `engine: kvm` where `nexus engines` finds it usable']
-      : engine === 'kvm' && volumeBytes !== undefined
-        ? ['guests on kvm have no volumes', 'set `engine: v86`, or leave `volume` out']
-        : undefined;
-  if (lacking) throw new HostError('E_ENVIRONMENT', `${name}: ${lacking[0]}`, lacking[1] ?? '');
+/** Throws HostError E_ENVIRONMENT for a guest that the engine cannot run. */
+function requireEngine({ name, linux }: LinuxPartitionConfig, { name: engine }: Engine): void {
+  if (engine !== 'v86' || linux !== 'x86_64') return;
+  const way = 'set `linux: i686`, or `engine: kvm` where `nexus engines` finds it usable';
+  throw new HostError('E_ENVIRONMENT', `${name}: v86 runs 32-bit guests`, way);
 }

@@ -10,6 +10,7 @@ import {
   WINDOW_BASE,
 } from 'nexus-tcb/vmm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { diskContract } from './disk-contract.ts';
 import { Probe } from './probe.ts';
 
 const MIB = 1024 * 1024;
@@ -157,6 +158,8 @@ export function engineContract(open: () => Promise<Engine>, { snapshots }: { rea
       await probe.vm.stop();
     });
   });
+
+  describe('a disk', () => diskContract(() => engine));
 
   describe('isolation', () => {
     it('two partitions share nothing but the frames that both have mapped', async () => {

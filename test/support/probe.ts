@@ -24,6 +24,8 @@ const STEP = {
   read8: 13,
   count: 14,
   counter: 15,
+  in8: 16,
+  out8: 17,
 } as const;
 /** Steps that report an outcome; the others are over when the guest asks for the next. */
 const WITH_OUTCOME = new Set<number>([
@@ -34,6 +36,7 @@ const WITH_OUTCOME = new Set<number>([
   STEP.hpkeOpen,
   STEP.read8,
   STEP.counter,
+  STEP.in8,
 ]);
 
 interface Step {

@@ -11,11 +11,17 @@ interface Port {
   write: Partial<Record<Width, Write>>;
 }
 
+type Load = (address: number) => number;
+type Store = (address: number, value: number) => void;
+
 interface Window {
   readonly base: number;
   readonly size: number;
-  read8(address: number): number;
-  write8(address: number, value: number): void;
+  readonly read8: Load;
+  readonly write8: Store;
+  /** For a register file whose registers are accessed whole. */
+  readonly read32: Load | undefined;
+  readonly write32: Store | undefined;
 }
 
 export class Bus implements V86Io {
@@ -42,13 +48,8 @@ export class Bus implements V86Io {
     };
   }
 
-  mmap_register(
-    base: number,
-    size: number,
-    read8: (address: number) => number,
-    write8: (address: number, value: number) => void,
-  ): void {
-    this.#windows.push({ base, size, read8, write8 });
+  mmap_register(base: number, size: number, read8: Load, write8: Store, read32?: Load, write32?: Store): void {
+    this.#windows.push({ base, size, read8, write8, read32, write32 });
   }
 
   /** A port that nobody serves at this width reads as all ones. */
@@ -63,13 +64,17 @@ export class Bus implements V86Io {
     entry?.write[width]?.call(entry.device, width === 4 ? value | 0 : value);
   }
 
-  /** Where nothing is, loads give all ones and stores vanish. */
+  /** Where nothing is, loads give all ones and stores vanish. An access of 4 bytes is one where the device says so. */
   load(address: number, into: Uint8Array): void {
-    for (let i = 0; i < into.length; i++) into[i] = this.#window(address + i)?.read8(address + i) ?? 0xff;
+    const read32 = into.length === 4 ? this.#window(address)?.read32 : undefined;
+    if (read32) viewOf(into).setInt32(0, read32(address), true);
+    else for (let i = 0; i < into.length; i++) into[i] = this.#window(address + i)?.read8(address + i) ?? 0xff;
   }
 
   store(address: number, bytes: Uint8Array): void {
-    for (let i = 0; i < bytes.length; i++) this.#window(address + i)?.write8(address + i, bytes[i] ?? 0);
+    const write32 = bytes.length === 4 ? this.#window(address)?.write32 : undefined;
+    if (write32) write32(address, viewOf(bytes).getInt32(0, true));
+    else for (let i = 0; i < bytes.length; i++) this.#window(address + i)?.write8(address + i, bytes[i] ?? 0);
   }
 
   #window(address: number): Window | undefined {
@@ -85,3 +90,5 @@ export class Bus implements V86Io {
     return entry;
   }
 }
+
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

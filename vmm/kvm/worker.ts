@@ -6,8 +6,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { Uart } from '../devices/uart/device.ts';
 import { COM1 } from '../devices/uart/registers.ts';
 import type { VmStop } from '../engine.ts';
-import type { V86Cpu } from '../v86/cpu.ts';
-import type { Device, DeviceFactory, DeviceHost } from '../v86/device.ts';
+import type { BoardCpu, Device, DeviceFactory, DeviceHost } from '../v86/device.ts';
 import { registerHypercallPort } from '../v86/hypercall-port.ts';
 import { EXIT, IO_OUT, KVM, RUN } from './abi.ts';
 import { assistEmulator } from './assist.ts';
@@ -39,6 +38,8 @@ let ended = false;
 let reply: { result: number; output?: Uint8Array } | undefined;
 const deviceInputs = new Map<string, (message: unknown) => void>();
 const devices = new Map<string, Device>();
+/** A device has been at work: promises of it may have to settle before the guest goes on. */
+let unsettled = false;
 /** Requests to save that wait until the guest is outside of its instruction. */
 const saves: number[] = [];
 
@@ -61,10 +62,11 @@ function flushConsole(): void {
   Atomics.add(control, CONTROL.CONSOLE_PENDING, bytes.length);
   send({ kind: 'console', bytes }, [bytes.buffer]);
 }
-function setIrq(level: boolean): void {
+/** Lines of our devices are levels, which KVM_IRQ_LINE sets; an IRQFD is an edge, for as many system calls. */
+function setIrq(line: number, level: boolean): void {
   if (!config.irqchip) return;
   const request = new Uint8Array(8);
-  new DataView(request.buffer).setUint32(0, COM1.irq, true);
+  new DataView(request.buffer).setUint32(0, line, true);
   request[4] = level ? 1 : 0;
   libc.ioctl(config.vmFd, KVM.IRQ_LINE, request);
 }
@@ -76,7 +78,7 @@ const uart = new Uart({
       waitFor(() => Atomics.load(control, CONTROL.CONSOLE_PENDING) <= CONSOLE_WINDOW);
     }
   },
-  interrupt: setIrq,
+  interrupt: (level) => setIrq(COM1.irq, level),
 });
 for (let i = 0; i < COM1.ports; i++) {
   bus.register_read(COM1.base + i, uart, () => uart.read(i));
@@ -94,7 +96,11 @@ bus.register_write(KEYBOARD_CONTROLLER, control, (value) => {
 function writeRam(bytes: Uint8Array, address: number): void {
   ram.set(bytes, address);
 }
-const cpu = { io: bus, mem8: ram, write_blob: writeRam };
+const cpu: BoardCpu = {
+  ...{ io: bus, mem8: ram, write_blob: writeRam },
+  device_raise_irq: (irq) => setIrq(irq, true),
+  device_lower_irq: (irq) => setIrq(irq, false),
+};
 const hypercalls = registerHypercallPort(cpu, (call, args, input) => {
   flushConsole();
   reply = undefined;
@@ -106,8 +112,7 @@ const hypercalls = registerHypercallPort(cpu, (call, args, input) => {
 for (const { name, module, config: deviceConfig } of config.devices) {
   const { default: create } = (await import(module)) as { default: DeviceFactory };
   const host: DeviceHost = {
-    // Devices for both engines touch the bus and memory only; those for v86 alone are refused by the engine.
-    cpu: cpu as unknown as V86Cpu,
+    cpu,
     send: (message) => send({ kind: 'device', name, message }),
     onMessage: (handler) => void deviceInputs.set(name, handler),
     powerOff: () => stop('halt'),
@@ -139,6 +144,7 @@ function receive(message: HostMessage): void {
       uart.receive(message.bytes);
       return;
     case 'device':
+      unsettled = true;
       deviceInputs.get(message.name)?.(message.message);
   }
 }
@@ -183,6 +189,7 @@ function serveIo(): void {
 function serveMmio(): void {
   const address = Number(run.getBigUint64(RUN.MMIO_ADDRESS, true));
   const length = Math.min(run.getUint32(RUN.MMIO_LENGTH, true), 8);
+  unsettled = true;
   const data = runBytes.subarray(RUN.MMIO_DATA, RUN.MMIO_DATA + length);
   if (run.getUint8(RUN.MMIO_IS_WRITE) !== 0) bus.store(address, data);
   else bus.load(address, data);
@@ -266,14 +273,19 @@ function save(id: number): void {
   }
 }
 
+/** After every promise that can settle has settled, however long its chain. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
 send({ kind: 'ready', tid: libc.gettid() });
 for (;;) {
   // Lowered before messages are read: one that comes later raises it again, and the run below returns at once.
   runBytes[RUN.IMMEDIATE_EXIT] = 0;
-  waitFor(() => !paused || saves.length > 0);
+  waitFor(() => !paused || saves.length > 0 || unsettled);
+  if (unsettled) {
+    unsettled = false;
+    await settled();
+  }
   for (let id = saves.shift(); id !== undefined && !ended; id = saves.shift()) save(id);
-  // Devices settle promises on messages; they get their turn here.
-  await null;
   if (ended) break;
   if (paused) continue;
   if (libc.ioctl(config.vcpuFd, KVM.RUN, 0) === 0) {

@@ -19,7 +19,7 @@ export interface LinuxMachine {
   readonly monitorVersion: string;
   /** Without one the guest finds no TPM and nothing is measured. It is powered on here, off by the caller. */
   readonly tpm?: TpmDevice;
-  /** Its disk, `/dev/vda`. v86 only. */
+  /** Its disk, `/dev/vda`. */
   readonly disk?: Disk;
   /** Writes the TCG crypto-agile event log; the attestation room's writer. */
   readonly encodeLog: (log: MeasuredLog) => Uint8Array;

@@ -1,13 +1,16 @@
 /**
- * Devices that plug into a v86 machine. A device is a module that the partition's Worker loads; its default export
+ * Devices that plug into a machine of either engine. A device is a module that the partition's Worker loads; its default export
  * builds the device on the machine. What the device must ask the host thread for (a TPM command, a disk block) goes
  * as a message and comes back as one; the guest sees a busy register meanwhile.
  */
 import type { V86Cpu } from './cpu.ts';
 
-/** What a device module gets inside the Worker. */
-export interface DeviceHost {
-  readonly cpu: V86Cpu;
+/** What a device of either engine may touch: ports and registers in memory, guest RAM, interrupt lines. */
+export type BoardCpu = Pick<V86Cpu, 'io' | 'mem8' | 'write_blob' | 'device_raise_irq' | 'device_lower_irq'>;
+
+/** What a device module gets inside the Worker; one for v86 alone may ask for the whole of its processor. */
+export interface DeviceHost<Cpu extends BoardCpu = BoardCpu> {
+  readonly cpu: Cpu;
   /** Send a structured-cloneable message to `DeviceSpec.onMessage` on the host thread. */
   send(message: unknown): void;
   /** Called with every message of `DevicePort.send`, also while the guest is blocked in a hypercall. */
@@ -25,7 +28,10 @@ export interface Device {
 }
 
 /** The default export of a device module. */
-export type DeviceFactory<Config = unknown> = (host: DeviceHost, config: Config) => Device | Promise<Device>;
+export type DeviceFactory<Config = unknown, Cpu extends BoardCpu = BoardCpu> = (
+  host: DeviceHost<Cpu>,
+  config: Config,
+) => Device | Promise<Device>;
 
 /** The host thread's end of one device. */
 export interface DevicePort {

@@ -1,5 +1,6 @@
 /** Worker side of firmware's end: the guest waits in an endless loop until the host says where it goes on. */
 import type { EntryState, Segment } from '../../engine.ts';
+import type { V86Cpu } from '../cpu.ts';
 import type { DeviceFactory } from '../device.ts';
 import { setEntryState } from '../entry.ts';
 
@@ -8,7 +9,7 @@ export interface Handover {
   readonly entry: EntryState;
 }
 
-const create: DeviceFactory<{ readonly port: number }> = (host, { port }) => {
+const create: DeviceFactory<{ readonly port: number }, V86Cpu> = (host, { port }) => {
   const { cpu } = host;
   const device = { name: 'handover' };
   cpu.io.register_read(port, device, () => 0);

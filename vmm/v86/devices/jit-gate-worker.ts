@@ -2,6 +2,7 @@
  * Keeps v86's compiler off while a kernel starts. Start-up code runs once: compiling it to WebAssembly costs more than
  * interpreting it, and its compiled pages crowd out those that matter. User mode is the sign that start-up is over.
  */
+import type { V86Cpu } from '../cpu.ts';
 import type { DeviceFactory } from '../device.ts';
 
 const JIT_DISABLED = 0;
@@ -9,7 +10,7 @@ const LOOK_EVERY_MS = 20;
 /** Consecutive looks that find user mode; a single one may be a helper that the kernel started for a moment. */
 const LOOKS = 3;
 
-const create: DeviceFactory = ({ cpu }) => {
+const create: DeviceFactory<unknown, V86Cpu> = ({ cpu }) => {
   cpu.set_jit_config(JIT_DISABLED, 1);
   let seen = 0;
   const open = () => {
