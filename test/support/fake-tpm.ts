@@ -63,7 +63,7 @@ export function fakeDevice(): FakeDevice {
     exportPermanent: () => permanent,
     exportVolatile: () => volatile,
     async restore(state) {
-      if (state.permanent?.[0] === 0xff) throw new Error('malformed state');
+      if (state.permanent?.[0] === 0xff || state.volatile?.[0] === 0xff) throw new Error('malformed state');
       if (state.permanent) permanent = Uint8Array.from(state.permanent);
       pending = state.volatile;
       events.push('restore');

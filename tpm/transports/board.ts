@@ -159,9 +159,17 @@ export class Board {
     return true;
   }
 
-  /** Put volatile state in place for the next `init` (CMD_SET_STATEBLOB); empty removes what is there. */
+  /**
+   * Put volatile state in place for the next `init` (CMD_SET_STATEBLOB, while off); empty removes what is there.
+   * Throws for malformed bytes, and then nothing has changed: `init` would fail with them, now and each time after.
+   */
   async setVolatile(state: Uint8Array): Promise<void> {
-    if (state.length === 0) await this.#volatile.remove();
-    else await this.#volatile.save(state);
+    if (state.length === 0) {
+      await this.tpm.restore?.({});
+      await this.#volatile.remove();
+    } else {
+      await this.tpm.restore?.({ volatile: state });
+      await this.#volatile.save(state);
+    }
   }
 }

@@ -113,6 +113,7 @@ describe('control channel, answers as swtpm gives them', () => {
     expect(await set(3)).toEqual(u32s(0));
     expect(await set(3, 1)).toEqual(u32s(PTM_RES.BAD_PARAMETER));
     expect(await set(1, 0xff)).toEqual(u32s(PTM_RES.FAIL));
+    expect(await set(2, 0xff)).toEqual(u32s(PTM_RES.FAIL));
     expect(await ask(u32s(CMD.INIT, 1))).toEqual(u32s(0));
     expect(tpm.events.at(-1)).toBe('on 4,4');
     expect(await ask(u32s(CMD.GET_STATEBLOB, 1, 1, 0))).toEqual(concat(u32s(0, 0, 2, 2), Uint8Array.of(5, 6)));
