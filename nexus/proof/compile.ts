@@ -2,7 +2,7 @@
 import type { CoreSource } from './source.ts';
 import { reachable, type Term } from './terms.ts';
 
-export type Concrete = Readonly<Record<string, Uint32Array>>;
+export type Concrete = Readonly<Record<string, Uint32Array | Readonly<Record<number, number>>>>;
 /** Booleans are 0 and 1. `values` are the variables in the order given at compilation. */
 export type Compiled = (state: Concrete, values: readonly number[]) => number;
 

@@ -18,6 +18,7 @@ import { witnesses } from './witness.ts';
 const USAGE = `usage: npm run prove -- [options]
   --call NAME       only this call ("once" for the theorems of no call)
   --theorem NAME    only this theorem (repeatable): ${Object.keys(THEOREMS).join(' ')}
+  --core DIR        another copy of the core's files (nexus/core)
   --dump DIR        write every query there, as SMT-LIB 2
   --solver NAME     only this solver (repeatable): cvc5, z3, z3-solver
   --no-cache        ask the solvers even for queries answered before
@@ -27,10 +28,12 @@ const USAGE = `usage: npm run prove -- [options]
   --mutants         break the core in every small way and require that each is noticed`;
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
+const CORE = join(root, 'nexus/core');
 const { values: options } = parseArgs({
   options: {
     call: { type: 'string' },
     theorem: { type: 'string', multiple: true },
+    core: { type: 'string', default: CORE },
     dump: { type: 'string' },
     solver: { type: 'string', multiple: true },
     'no-cache': { type: 'boolean' },
@@ -49,7 +52,7 @@ const theorems = (options.theorem ?? Object.keys(THEOREMS)) as Theorem[];
 const unknown = theorems.find((name) => !(name in THEOREMS));
 if (unknown !== undefined) throw new Error(`no theorem ${unknown}\n${USAGE}`);
 
-const files = readCore(join(root, 'nexus/core'));
+const files = readCore(options.core);
 const cacheDirectory = join(root, 'node_modules/.cache/nexus-proof');
 const cache = new AnswerCache(options['no-cache'] ? undefined : cacheDirectory);
 const jobs = Math.max(1, Number(options.jobs));
@@ -75,7 +78,7 @@ if (options.mutants) {
 const solverNames = (lanes[0] ?? []).map(({ name, version }) => `${name} ${version}`).join(', ');
 const records = new Records(cacheDirectory);
 const key = runKey(
-  ['nexus/core', 'dist/nexus/core', 'dist/nexus/proof', 'node_modules/oxc-parser'].map((path) => join(root, path)),
+  [options.core, ...['dist/nexus/core', 'dist/nexus/proof', 'node_modules/oxc-parser'].map((path) => join(root, path))],
   [process.version, solverNames, options.call ?? '', ...theorems],
 );
 // What is to be written is to be made.
@@ -128,7 +131,7 @@ if (process.stdout.isTTY) process.stdout.write('\r'.padEnd(101));
 const failed = verdicts.filter((verdict) => !proved(verdict));
 for (const verdict of failed.slice(0, 5)) {
   const [solver] = lanes[0] ?? [];
-  const found = solver && (await counterexample(verdict.condition, verdict.case, solver, milliseconds));
+  const found = solver && (await counterexample(core, verdict.condition, verdict.case, solver, milliseconds));
   if (found === undefined) continue;
   console.log(`\n${title(verdict)}\n${describe(verdict.condition, found)}`);
   const repeat = testCase(verdict.condition, found);

@@ -6,7 +6,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseSync, Visitor } from 'oxc-parser';
 import { EQUIVALENT } from './equivalents.ts';
-import { decide, type ProverOptions, proved } from './prover.ts';
+import { decide, type ProverOptions } from './prover.ts';
 import type { Solver } from './solvers.ts';
 import { parseCore, type SourceFile } from './source.ts';
 import { type Condition, type Theorem, Theory } from './theorems.ts';
@@ -115,7 +115,10 @@ export interface Fate {
   readonly killedBy: string | undefined;
 }
 
-/** The first named theorem that a mutant fails. A mutant that leaves the subset cannot be proved either. */
+/**
+ * The first named theorem that a mutant fails: the solver has a counterexample; that it found no proof in the time does
+ * not count. A mutant that leaves the subset cannot be proved either.
+ */
 export async function fateOf(
   mutant: Mutant,
   files: readonly SourceFile[],
@@ -127,8 +130,8 @@ export async function fateOf(
   try {
     theory = new Theory(parseCore(changed));
     for (const condition of conditions(theory, mutant, files)) {
-      const verdict = await decide(condition, solvers.slice(0, 1), options);
-      if (!proved(verdict)) return { killedBy: `${condition.call} ${condition.theorem} ${condition.clause}`.trim() };
+      const { outcome } = await decide(condition, solvers.slice(0, 1), options);
+      if (outcome === 'sat') return { killedBy: `${condition.call} ${condition.theorem} ${condition.clause}`.trim() };
     }
   } catch (error) {
     if (error instanceof Error && error.name === 'SubsetError') return { killedBy: 'the subset' };

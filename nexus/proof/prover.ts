@@ -65,6 +65,7 @@ async function decideCase(
   let milliseconds = 0;
   let previous: string | undefined;
   let outcome: Verdict['outcome'] = 'unknown';
+  let detail = '';
   let depth = 0;
   for (; depth <= deepest; depth++) {
     const assertions = part.assertions(depth);
@@ -76,7 +77,10 @@ async function decideCase(
     const found = await cache.solve(first, query, limit);
     milliseconds += found.milliseconds;
     outcome = found.answer;
-    if (found.answer === 'unknown') break;
+    if (found.answer === 'unknown') {
+      detail = ` after ${(found.milliseconds / 1000).toFixed(1)} s: ${found.instead || 'no answer'}`;
+      break;
+    }
     if (found.answer === 'sat') continue;
     // The others are given what the first needed: if that part is contradictory, so is the whole.
     const needed = found.needed.length === 0 ? query : smtQuery(found.needed.map((k) => assertions[k] as Term));
@@ -95,7 +99,7 @@ async function decideCase(
     outcome,
     depth: Math.min(depth, deepest),
     milliseconds,
-    detail: `${first.name}: ${outcome}`,
+    detail: `${first.name}: ${outcome}${detail}`,
     answeredBy: [],
   };
 }

@@ -62,7 +62,7 @@ class Packaged implements Solver {
 
   async run(query: string, milliseconds: number): Promise<string> {
     const worker = this.worker ?? (await this.start());
-    // The process is replaced if z3 does not keep its own limit.
+    // The worker keeps the limit, of processor time; the process is replaced if it does not.
     return new Promise((resolve) => {
       const finish = (output: string): void => {
         clearTimeout(limit);
@@ -74,7 +74,7 @@ class Packaged implements Solver {
         this.worker = undefined;
         finish('(error "the worker ended")');
       };
-      const limit = setTimeout(() => worker.kill('SIGKILL'), milliseconds * 2 + 10_000);
+      const limit = setTimeout(() => worker.kill('SIGKILL'), milliseconds * 10 + 10_000);
       worker.on('message', finish);
       worker.on('exit', died);
       worker.send({ query: `(set-option :smt.${Z3_OPTION.join(' ')})\n${query}`, milliseconds });
@@ -125,6 +125,8 @@ export interface CachedAnswer {
   readonly milliseconds: number;
   /** The assertions that contradict each other by themselves, of a query that names them. */
   readonly needed: readonly number[];
+  /** What a solver said that did not answer. */
+  readonly instead?: string;
 }
 
 /** Answers by solver, its version and the query's text: a file each, or in memory only. Timeouts are not kept. */
@@ -147,7 +149,8 @@ export class AnswerCache {
     const answer = answerOf(output);
     const needed = answer === 'unsat' ? [...output.matchAll(/\bh(\d+)\b/g)].map(([, k]) => Number(k)) : [];
     const found = { answer, milliseconds: performance.now() - start, needed };
-    if (answer !== 'unknown') this.keep(key, found);
+    if (answer === 'unknown') return { ...found, instead: output.trim().slice(0, 200) };
+    this.keep(key, found);
     return found;
   }
 
