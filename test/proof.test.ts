@@ -3,10 +3,14 @@
  * equality with the specification (REF). `npm run prove` proves the rest.
  */
 import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-const prover = fileURLToPath(new URL('../dist/nexus/proof/main.js', import.meta.url));
+const root = fileURLToPath(new URL('..', import.meta.url));
+const prover = join(root, 'dist/nexus/proof/main.js');
 const prove = (...args: string[]) => spawnSync(process.execPath, [prover, ...args], { encoding: 'utf8' });
 
 test('every call of the core as it stands is proved equal to its specification', { timeout: 900_000 }, () => {
@@ -17,4 +21,47 @@ test('every call of the core as it stands is proved equal to its specification',
 
 test('a name that selects nothing is a failure, not a proof of nothing', () => {
   expect(prove('--call', 'noSuchCall').status).not.toBe(0);
+});
+
+describe('a core that is broken on purpose', () => {
+  const copy = mkdtempSync(join(tmpdir(), 'broken-core-'));
+  const guard = '  if (!owns(p, f)) return E.OWNER;\n';
+  beforeAll(() => {
+    cpSync(join(root, 'nexus/core'), join(copy, 'nexus/core'), { recursive: true });
+    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+    writeFileSync(join(copy, 'package.json'), '{ "type": "module" }');
+    const file = join(copy, 'nexus/core/frame.ts');
+    const text = readFileSync(file, 'utf8');
+    const at = text.indexOf(guard, text.indexOf('function frameRelease'));
+    expect(at).toBeGreaterThan(0);
+    writeFileSync(file, text.slice(0, at) + text.slice(at + guard.length));
+  });
+  afterAll(() => rmSync(copy, { recursive: true }));
+
+  test('is refuted by a counterexample, whose test fails on it and passes on the true core', {
+    timeout: 600_000,
+  }, () => {
+    const { status, stdout } = prove('--core', join(copy, 'nexus/core'), '--call', 'frameRelease', '--theorem', 'REF');
+    expect(status).toBe(1);
+    expect(stdout).toContain('NOT PROVED frameRelease · REF · result');
+    expect(stdout).toMatch(
+      /\n {2}call: frameRelease\(p = \d+, f = \w+\)\n {2}result: 0; the specification demands E_OWNER\n/,
+    );
+    expect(stdout).toMatch(/\n {4}frameState\[\w+\] = 2; the specification demands [01]\n/);
+
+    const [, file, source] = /\n\/\/ (\S+)\n(import [\s\S]*?\n\}\);\n)/.exec(stdout) ?? [];
+    writeFileSync(join(copy, file ?? ''), source ?? '');
+    const run = () => {
+      const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+      const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' };
+      return spawnSync(process.execPath, [vitest, 'run', '--root', copy], { encoding: 'utf8', env });
+    };
+    const broken = run();
+    expect(broken.stdout + broken.stderr).toMatch(/AssertionError: expected \+?0 to be 4294967046/);
+    expect(broken.status).toBe(1);
+    cpSync(join(root, 'nexus/core'), join(copy, 'nexus/core'), { recursive: true });
+    const mended = run();
+    expect(mended.stdout).toMatch(/1 passed/);
+    expect(mended.status).toBe(0);
+  });
 });

@@ -25,7 +25,7 @@ export interface Cell {
 
 /** One call from one state. */
 export interface Run {
-  /** The cells that the query speaks of; all others are 0. */
+  /** The cells that the query speaks of. */
   readonly before: readonly Cell[];
   readonly result: number;
   /** Cells that the core or the specification writes, as the core leaves them. */
@@ -92,7 +92,10 @@ function distinct(core: CoreSource, cells: readonly Cell[]): Cell[] {
   const exists = ({ array, index }: Cell): boolean =>
     (core.arrays.get(array) ?? ['FRAMES']).every((size, k) => (index[k] ?? 0) < (core.constants.get(size) ?? 1));
   const byName = new Map(cells.filter(exists).map((found) => [`${found.array} ${found.index}`, found]));
-  return [...byName.values()].sort((a, b) => a.array.localeCompare(b.array));
+  return [...byName.values()].sort(
+    (a, b) =>
+      a.array.localeCompare(b.array) || (a.index[0] ?? 0) - (b.index[0] ?? 0) || (a.index[1] ?? 0) - (b.index[1] ?? 0),
+  );
 }
 
 /** What core and specification make of a call, by their formulas. */
@@ -138,20 +141,22 @@ function replay(core: CoreSource, call: string, args: readonly Term[], given: re
 
 const hex = (value: number): string => (value > 0xffff ? `0x${value.toString(16)}` : String(value));
 const cellText = ({ array, index, value }: Cell): string => `${array}[${index.map(hex).join(', ')}] = ${hex(value)}`;
+/** Nothing is said of zeros, except that a partition is free: at boot root is not. */
+const isSet = ({ array, value }: Cell): boolean => value !== 0 || array === 'partitionState';
 const resultText = (result: number): string => errorName(result) ?? hex(result);
 /** Does the core there differ from its specification? */
 const differs = ({ result, after, demanded }: Run): boolean =>
   result !== demanded.result || after.some(({ value }, k) => value !== demanded.after[k]?.value);
 
 export function describe({ call }: Condition, { args, runs, state }: Counterexample): string {
-  if (runs.length === 0) return ['  state:', ...state.map((one) => `    ${cellText(one)}`)].join('\n');
+  if (runs.length === 0) return ['  state:', ...state.filter(isSet).map((one) => `    ${cellText(one)}`)].join('\n');
   const made = `${call}(${args.map(({ name, value }) => `${name} = ${hex(value)}`).join(', ')})`;
   return runs
     .flatMap((run, k) => {
       const { before, result, after, demanded } = run;
       return [
-        runs.length === 1 ? '  state before:' : `  state ${'st'[k]} before:`,
-        ...before.map((one) => `    ${cellText(one)}`),
+        runs.length === 1 ? '  state before, where it is not 0:' : `  state ${'st'[k]} before, where it is not 0:`,
+        ...before.filter(isSet).map((one) => `    ${cellText(one)}`),
         `  call: ${made}`,
         result === demanded.result
           ? `  result: ${resultText(result)}`
@@ -228,7 +233,7 @@ export function testCase({ call, theorem, clause }: Condition, { runs }: Counter
     '',
     `test(${JSON.stringify(`${call}: ${theorem} ${clause}`.trim())}, () => {`,
     '  core.reset();',
-    ...before.filter(real).map((one) => `  ${placeOf(one)} = ${hex(one.value)};`),
+    ...before.filter((one) => isSet(one) && real(one)).map((one) => `  ${placeOf(one)} = ${hex(one.value)};`),
     `  expect(${text}).toBe(${errorText(demanded.answer)});`,
     ...demanded.after.filter(real).map((one) => `  expect(${placeOf(one)}).toBe(${hex(one.value)});`),
     '});',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CALLS } from '../core/calls.ts';
-import { counterexample, describe, testCase } from './counterexample.ts';
+import { CASE_FILE, counterexample, describe, testCase } from './counterexample.ts';
 import { runMutants } from './mutants.ts';
 import { decideAll, proved, type Verdict } from './prover.ts';
 import { Records, runKey } from './record.ts';
@@ -129,13 +129,13 @@ await decideAll(conditions(), lanes, { cache, milliseconds, ...(options.dump && 
 if (process.stdout.isTTY) process.stdout.write('\r'.padEnd(101));
 
 const failed = verdicts.filter((verdict) => !proved(verdict));
-for (const verdict of failed.slice(0, 5)) {
+for (const verdict of failed.filter(({ outcome }) => outcome === 'sat').slice(0, 5)) {
   const [solver] = lanes[0] ?? [];
   const found = solver && (await counterexample(core, verdict.condition, verdict.case, solver, milliseconds));
   if (found === undefined) continue;
   console.log(`\n${title(verdict)}\n${describe(verdict.condition, found)}`);
   const repeat = testCase(verdict.condition, found);
-  if (repeat !== undefined) console.log(`\n${repeat}`);
+  if (repeat !== undefined) console.log(`\n// ${CASE_FILE}\n${repeat}`);
 }
 close();
 const seconds = (performance.now() - start) / 1000;
