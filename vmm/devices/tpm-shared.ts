@@ -7,8 +7,11 @@ import {
   DeviceStateError,
   guestLocality,
   RESPONSE_FAILURE,
+  TPM_BASE,
+  TPM_LOCALITIES,
   TPM_LOCALITY_SIZE,
   type TpmBackend,
+  type TpmRegisters,
 } from './tpm-backend.ts';
 
 /** States of the profile's state diagrams; both interfaces have the same. */
@@ -134,6 +137,52 @@ export class Execution {
     if (this.#running) this.#whenFree = next;
     else next();
   }
+}
+
+/** A register model, but for its registers. */
+export abstract class TpmModel implements TpmRegisters {
+  readonly base = TPM_BASE;
+  readonly size = TPM_LOCALITIES * TPM_LOCALITY_SIZE;
+  protected readonly tpm: TpmBackend;
+  protected readonly execution: Execution;
+  protected readonly localities = new Localities();
+  /** Where the state diagram stands; the model alone moves it. */
+  state: TpmInterfaceState = 'idle';
+
+  constructor(tpm: TpmBackend) {
+    this.tpm = tpm;
+    this.execution = new Execution(tpm);
+  }
+
+  /** The locality that holds the TPM, if one does. */
+  get activeLocality(): GuestLocality | undefined {
+    return this.localities.active;
+  }
+
+  get busy(): boolean {
+    return this.execution.busy;
+  }
+
+  idle(): Promise<void> {
+    return this.execution.idle();
+  }
+
+  read8(offset: number): number {
+    const locality = guestLocality(offset);
+    return locality === undefined ? 0xff : this.readRegister(locality, offset % TPM_LOCALITY_SIZE);
+  }
+
+  write8(offset: number, value: number): void {
+    const locality = guestLocality(offset);
+    if (locality !== undefined) this.writeRegister(locality, offset % TPM_LOCALITY_SIZE, value);
+  }
+
+  abstract reset(): void;
+  abstract save(): unknown;
+  abstract load(state: unknown): void;
+  /** One byte of a locality's page. */
+  protected abstract readRegister(locality: GuestLocality, register: number): number;
+  protected abstract writeRegister(locality: GuestLocality, register: number, value: number): void;
 }
 
 export const stateFault = (what: string): DeviceStateError =>

@@ -5,27 +5,15 @@
  * Source: PC Client Platform TPM Profile 1.05, section 6.5.3 (registers) and its state diagram. CTRL_START reads 1
  * while the TPM works, so a command may be executed elsewhere and later.
  */
-import type { Locality } from '../../../tpm/device.ts';
-import {
-  guestLocality,
-  TPM_BASE,
-  TPM_DEVICE_ID,
-  TPM_LOCALITIES,
-  TPM_LOCALITY_SIZE,
-  TPM_REVISION_ID,
-  TPM_VENDOR_ID,
-  type TpmBackend,
-  type TpmRegisters,
-} from '../tpm-backend.ts';
+import { TPM_DEVICE_ID, TPM_LOCALITY_SIZE, TPM_REVISION_ID, TPM_VENDOR_ID } from '../tpm-backend.ts';
 import {
   checkShared,
-  Execution,
   type GuestLocality,
-  Localities,
   requireRest,
   type SavedLocalities,
   stateFault,
   type TpmInterfaceState,
+  TpmModel,
 } from '../tpm-shared.ts';
 import { BUFFER_SIZE, CTRL_REQ, CTRL_STS, INTERFACE_ID_VALUE, LOC_CTRL, LOC_STATE, LOC_STS, REG } from './registers.ts';
 
@@ -38,65 +26,29 @@ interface SavedState extends SavedLocalities {
   readonly buffer: Uint8Array;
 }
 
-export class TpmCrb implements TpmRegisters {
-  readonly base = TPM_BASE;
-  readonly size = TPM_LOCALITIES * TPM_LOCALITY_SIZE;
-
-  readonly #tpm: TpmBackend;
-  readonly #execution: Execution;
-  readonly #localities = new Localities();
-  #state: TpmInterfaceState = 'idle';
+export class TpmCrb extends TpmModel {
   /** CTRL_CANCEL as software left it. */
   #cancel = false;
   readonly #buffer = new Uint8Array(BUFFER_SIZE);
 
-  constructor(tpm: TpmBackend) {
-    this.#tpm = tpm;
-    this.#execution = new Execution(tpm);
-  }
-
-  /** Where the state diagram stands. */
-  get state(): TpmInterfaceState {
-    return this.#state;
-  }
-
-  /** The locality that holds the TPM, if one does. */
-  get activeLocality(): Locality | undefined {
-    return this.#localities.active;
-  }
-
-  get busy(): boolean {
-    return this.#execution.busy;
-  }
-
-  idle(): Promise<void> {
-    return this.#execution.idle();
-  }
-
   reset(): void {
     this.#goIdle();
-    this.#localities.reset();
+    this.localities.reset();
     this.#cancel = false;
   }
 
-  read8(offset: number): number {
-    const locality = guestLocality(offset);
-    if (locality === undefined) return 0xff;
-    const register = offset % TPM_LOCALITY_SIZE;
+  protected readRegister(locality: GuestLocality, register: number): number {
     if (register >= REG.DATA_BUFFER) {
-      const readable = locality === this.#localities.active && this.#state !== 'execution';
+      const readable = locality === this.localities.active && this.state !== 'execution';
       return readable ? (this.#buffer[register - REG.DATA_BUFFER] ?? 0xff) : 0xff;
     }
     return (this.#read32(locality, register & ~3) >>> (8 * (register & 3))) & 0xff;
   }
 
-  write8(offset: number, value: number): void {
-    const locality = guestLocality(offset);
-    if (locality === undefined) return;
-    const register = offset % TPM_LOCALITY_SIZE;
+  protected writeRegister(locality: GuestLocality, register: number, value: number): void {
     // Every field that can be written lies in the lowest byte of its register.
     if (register === REG.LOC_CTRL) this.#writeLocality(locality, value);
-    else if (locality !== this.#localities.active) return;
+    else if (locality !== this.localities.active) return;
     else if (register >= REG.DATA_BUFFER) this.#writeBuffer(register - REG.DATA_BUFFER, value);
     else if (register === REG.CTRL_REQ) this.#request(value);
     else if (register === REG.CTRL_CANCEL) this.#writeCancel(value);
@@ -104,11 +56,11 @@ export class TpmCrb implements TpmRegisters {
   }
 
   save(): unknown {
-    requireRest(this.#execution);
+    requireRest(this.execution);
     const saved: SavedState = {
       version: 1,
-      state: this.#state,
-      ...this.#localities.save(),
+      state: this.state,
+      ...this.localities.save(),
       cancel: this.#cancel,
       buffer: this.#buffer.slice(),
     };
@@ -118,8 +70,8 @@ export class TpmCrb implements TpmRegisters {
   load(state: unknown): void {
     const saved = checkSaved(state);
     this.reset();
-    this.#state = saved.state;
-    this.#localities.load(saved);
+    this.state = saved.state;
+    this.localities.load(saved);
     this.#cancel = saved.cancel;
     this.#buffer.set(saved.buffer);
   }
@@ -132,24 +84,24 @@ export class TpmCrb implements TpmRegisters {
         return 0;
       case REG.LOC_STS:
         return (
-          (locality === this.#localities.active ? LOC_STS.GRANTED : 0) |
-          (this.#localities.wasSeized(locality) ? LOC_STS.BEEN_SEIZED : 0)
+          (locality === this.localities.active ? LOC_STS.GRANTED : 0) |
+          (this.localities.wasSeized(locality) ? LOC_STS.BEEN_SEIZED : 0)
         );
       case REG.INTERFACE_ID:
         return (TPM_REVISION_ID << 24) | INTERFACE_ID_VALUE;
       case REG.INTERFACE_ID_HIGH:
         return (TPM_DEVICE_ID << 16) | TPM_VENDOR_ID;
     }
-    if (locality !== this.#localities.active) return 0xffffffff;
+    if (locality !== this.localities.active) return 0xffffffff;
     switch (register) {
       case REG.CTRL_REQ:
-        return this.#execution.awaited ? CTRL_REQ.COMMAND_READY : 0;
+        return this.execution.awaited ? CTRL_REQ.COMMAND_READY : 0;
       case REG.CTRL_STS:
-        return this.#state === 'idle' ? CTRL_STS.IDLE : 0;
+        return this.state === 'idle' ? CTRL_STS.IDLE : 0;
       case REG.CTRL_CANCEL:
         return this.#cancel ? 1 : 0;
       case REG.CTRL_START:
-        return this.#state === 'execution' ? 1 : 0;
+        return this.state === 'execution' ? 1 : 0;
       case REG.CMD_SIZE:
       case REG.RSP_SIZE:
         return BUFFER_SIZE;
@@ -169,27 +121,27 @@ export class TpmCrb implements TpmRegisters {
   }
 
   #locState(): number {
-    const { active } = this.#localities;
+    const { active } = this.localities;
     const holder = active === undefined ? 0 : LOC_STATE.ASSIGNED | (active << LOC_STATE.ACTIVE_SHIFT);
-    return LOC_STATE.VALID | holder | (this.#tpm.established ? 0 : LOC_STATE.NOT_ESTABLISHED);
+    return LOC_STATE.VALID | holder | (this.tpm.established ? 0 : LOC_STATE.NOT_ESTABLISHED);
   }
 
   #writeLocality(locality: GuestLocality, value: number): void {
     switch (value) {
       case LOC_CTRL.REQUEST:
         // No queue here: who is not granted asks again.
-        if (this.#localities.active === undefined) this.#activate(locality);
+        if (this.localities.active === undefined) this.#activate(locality);
         return;
       case LOC_CTRL.RELINQUISH:
-        if (this.#localities.active !== locality) return;
+        if (this.localities.active !== locality) return;
         this.#goIdle();
-        this.#localities.release();
+        this.localities.release();
         return;
       case LOC_CTRL.SEIZE:
-        if (this.#localities.seize(locality, () => this.#goIdle())) this.#localities.forgetSeizure(locality);
+        if (this.localities.seize(locality, () => this.#goIdle())) this.localities.forgetSeizure(locality);
         return;
       case LOC_CTRL.RESET_ESTABLISHMENT:
-        if (locality === this.#localities.active) this.#tpm.resetEstablished(locality);
+        if (locality === this.localities.active) this.tpm.resetEstablished(locality);
         return;
       default:
         // More than one request at once has no defined meaning.
@@ -198,57 +150,57 @@ export class TpmCrb implements TpmRegisters {
   }
 
   #activate(locality: GuestLocality): void {
-    this.#localities.grant(locality);
-    this.#localities.forgetSeizure(locality);
+    this.localities.grant(locality);
+    this.localities.forgetSeizure(locality);
   }
 
   #request(value: number): void {
     if (value === CTRL_REQ.GO_IDLE) {
       // The profile forbids both requests while a command executes; it must be cancelled first.
-      if (this.#state !== 'execution') this.#goIdle();
+      if (this.state !== 'execution') this.#goIdle();
     } else if (value === CTRL_REQ.COMMAND_READY) {
-      if (this.#state === 'completion' || this.#state === 'reception') this.#clear('ready');
-      else if (this.#state === 'idle') {
-        this.#execution.whenFree(() => {
-          this.#state = 'ready';
+      if (this.state === 'completion' || this.state === 'reception') this.#clear('ready');
+      else if (this.state === 'idle') {
+        this.execution.whenFree(() => {
+          this.state = 'ready';
         });
       }
     }
   }
 
   #clear(state: 'idle' | 'ready'): void {
-    this.#state = state;
+    this.state = state;
     this.#buffer.fill(0);
   }
 
   #goIdle(): void {
-    if (this.#state === 'execution') this.#execution.cancel();
-    this.#execution.abandon();
+    if (this.state === 'execution') this.execution.cancel();
+    this.execution.abandon();
     this.#clear('idle');
   }
 
   #writeBuffer(index: number, value: number): void {
-    if (this.#state === 'idle' || this.#state === 'execution') return;
-    this.#state = 'reception';
+    if (this.state === 'idle' || this.state === 'execution') return;
+    this.state = 'reception';
     this.#buffer[index] = value;
   }
 
   #writeCancel(value: number): void {
     this.#cancel = (value & 1) === 1;
-    if (this.#cancel && this.#state === 'execution') this.#execution.cancel();
+    if (this.#cancel && this.state === 'execution') this.execution.cancel();
   }
 
   #start(): void {
-    const locality = this.#localities.active;
-    if (this.#state !== 'reception' || locality === undefined) return;
+    const locality = this.localities.active;
+    if (this.state !== 'reception' || locality === undefined) return;
     // The TPM refuses a size field that disagrees; here it only bounds the copy.
     const claimed = new DataView(this.#buffer.buffer).getUint32(2);
     const command = this.#buffer.slice(0, Math.min(Math.max(claimed, HEADER_SIZE), BUFFER_SIZE));
-    this.#state = 'execution';
-    this.#execution.start(command, locality, BUFFER_SIZE, (response) => {
+    this.state = 'execution';
+    this.execution.start(command, locality, BUFFER_SIZE, (response) => {
       this.#buffer.fill(0);
       this.#buffer.set(response);
-      this.#state = 'completion';
+      this.state = 'completion';
     });
   }
 }

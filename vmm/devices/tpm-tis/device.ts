@@ -6,27 +6,15 @@
  * A command is executed elsewhere and later. Until its response is here, STS reads with stsValid and dataAvail clear,
  * which is how a slow chip looks to every driver.
  */
-import type { Locality } from '../../../tpm/device.ts';
-import {
-  guestLocality,
-  TPM_BASE,
-  TPM_DEVICE_ID,
-  TPM_LOCALITIES,
-  TPM_LOCALITY_SIZE,
-  TPM_REVISION_ID,
-  TPM_VENDOR_ID,
-  type TpmBackend,
-  type TpmRegisters,
-} from '../tpm-backend.ts';
+import { TPM_DEVICE_ID, TPM_REVISION_ID, TPM_VENDOR_ID } from '../tpm-backend.ts';
 import {
   checkShared,
-  Execution,
   type GuestLocality,
-  Localities,
   requireRest,
   type SavedLocalities,
   stateFault,
   type TpmInterfaceState,
+  TpmModel,
 } from '../tpm-shared.ts';
 import {
   ACCESS,
@@ -49,15 +37,8 @@ interface SavedState extends SavedLocalities {
   readonly position: number;
 }
 
-export class TpmTis implements TpmRegisters {
-  readonly base = TPM_BASE;
-  readonly size = TPM_LOCALITIES * TPM_LOCALITY_SIZE;
-
-  readonly #tpm: TpmBackend;
-  readonly #execution: Execution;
-  readonly #localities = new Localities();
+export class TpmTis extends TpmModel {
   readonly #pending = [false, false, false, false];
-  #state: TpmInterfaceState = 'idle';
   /** The command while it is received, then the response. */
   readonly #fifo = new Uint8Array(FIFO_SIZE);
   /** Bytes of the FIFO that hold something. */
@@ -65,39 +46,13 @@ export class TpmTis implements TpmRegisters {
   /** Bytes of a response already read. */
   #position = 0;
 
-  constructor(tpm: TpmBackend) {
-    this.#tpm = tpm;
-    this.#execution = new Execution(tpm);
-  }
-
-  /** Where the state diagram stands. */
-  get state(): TpmInterfaceState {
-    return this.#state;
-  }
-
-  /** The locality that holds the TPM, if one does. */
-  get activeLocality(): Locality | undefined {
-    return this.#localities.active;
-  }
-
-  get busy(): boolean {
-    return this.#execution.busy;
-  }
-
-  idle(): Promise<void> {
-    return this.#execution.idle();
-  }
-
   reset(): void {
     this.#abort();
-    this.#localities.reset();
+    this.localities.reset();
     this.#pending.fill(false);
   }
 
-  read8(offset: number): number {
-    const locality = guestLocality(offset);
-    if (locality === undefined) return 0xff;
-    const register = offset % TPM_LOCALITY_SIZE;
+  protected readRegister(locality: GuestLocality, register: number): number {
     const byte = register & 3;
     if (register === REG.ACCESS) return this.#readAccess(locality);
     switch (register & ~3) {
@@ -115,29 +70,26 @@ export class TpmTis implements TpmRegisters {
       case REG.INT_VECTOR:
         return byte === 0 ? 0 : 0xff;
       case REG.STS:
-        return locality === this.#localities.active ? byteOf(this.#status(), byte) : 0xff;
+        return locality === this.localities.active ? byteOf(this.#status(), byte) : 0xff;
       default:
-        return isFifo(register) && locality === this.#localities.active ? this.#readFifo() : 0xff;
+        return isFifo(register) && locality === this.localities.active ? this.#readFifo() : 0xff;
     }
   }
 
-  write8(offset: number, value: number): void {
-    const locality = guestLocality(offset);
-    if (locality === undefined) return;
-    const register = offset % TPM_LOCALITY_SIZE;
+  protected writeRegister(locality: GuestLocality, register: number, value: number): void {
     if (register === REG.ACCESS) this.#writeAccess(locality, value);
-    else if (locality !== this.#localities.active) return;
+    else if (locality !== this.localities.active) return;
     else if (register === REG.STS) this.#writeStatus(value);
     else if (register === REG.STS + 3) this.#writeControl(locality, value);
     else if (isFifo(register)) this.#writeFifo(value);
   }
 
   save(): unknown {
-    requireRest(this.#execution);
+    requireRest(this.execution);
     const saved: SavedState = {
       version: 1,
-      state: this.#state,
-      ...this.#localities.save(),
+      state: this.state,
+      ...this.localities.save(),
       pending: [...this.#pending],
       data: this.#fifo.slice(0, this.#length),
       position: this.#position,
@@ -148,8 +100,8 @@ export class TpmTis implements TpmRegisters {
   load(state: unknown): void {
     const saved = checkSaved(state);
     this.reset();
-    this.#state = saved.state;
-    this.#localities.load(saved);
+    this.state = saved.state;
+    this.localities.load(saved);
     for (let l = 0; l < this.#pending.length; l++) this.#pending[l] = saved.pending[l] === true;
     this.#fifo.set(saved.data);
     this.#length = saved.data.length;
@@ -160,9 +112,9 @@ export class TpmTis implements TpmRegisters {
 
   #readAccess(locality: GuestLocality): number {
     let value = ACCESS.VALID;
-    if (!this.#tpm.established) value |= ACCESS.NOT_ESTABLISHED;
-    if (this.#localities.active === locality) value |= ACCESS.ACTIVE_LOCALITY;
-    if (this.#localities.wasSeized(locality)) value |= ACCESS.BEEN_SEIZED;
+    if (!this.tpm.established) value |= ACCESS.NOT_ESTABLISHED;
+    if (this.localities.active === locality) value |= ACCESS.ACTIVE_LOCALITY;
+    if (this.localities.wasSeized(locality)) value |= ACCESS.BEEN_SEIZED;
     if (this.#pending[locality]) value |= ACCESS.REQUEST_USE;
     if (this.#pending.some((wants, other) => wants && other !== locality)) value |= ACCESS.PENDING_REQUEST;
     return value;
@@ -171,18 +123,18 @@ export class TpmTis implements TpmRegisters {
   #writeAccess(locality: GuestLocality, value: number): void {
     switch (value) {
       case ACCESS.REQUEST_USE:
-        if (this.#localities.active === undefined) this.#activate(locality);
-        else if (this.#localities.active !== locality) this.#pending[locality] = true;
+        if (this.localities.active === undefined) this.#activate(locality);
+        else if (this.localities.active !== locality) this.#pending[locality] = true;
         return;
       case ACCESS.ACTIVE_LOCALITY:
-        if (this.#localities.active === locality) this.#relinquish();
+        if (this.localities.active === locality) this.#relinquish();
         else this.#pending[locality] = false;
         return;
       case ACCESS.SEIZE:
-        if (this.#localities.seize(locality, () => this.#abort())) this.#pending[locality] = false;
+        if (this.localities.seize(locality, () => this.#abort())) this.#pending[locality] = false;
         return;
       case ACCESS.BEEN_SEIZED:
-        this.#localities.forgetSeizure(locality);
+        this.localities.forgetSeizure(locality);
         return;
       default:
         // Undefined bits, or more than one field set: the profile lets the TPM ignore the whole write.
@@ -191,14 +143,14 @@ export class TpmTis implements TpmRegisters {
   }
 
   #activate(locality: GuestLocality): void {
-    this.#localities.grant(locality);
+    this.localities.grant(locality);
     this.#pending[locality] = false;
   }
 
   /** The highest locality that waits is next. */
   #relinquish(): void {
     this.#abort();
-    this.#localities.release();
+    this.localities.release();
     const next = this.#pending.lastIndexOf(true);
     if (next === 0 || next === 1 || next === 2 || next === 3) this.#activate(next);
   }
@@ -206,7 +158,7 @@ export class TpmTis implements TpmRegisters {
   // --- Command and response (section 6.5.2.5, STS and FIFO) ---
 
   #expects(): boolean {
-    if (this.#state !== 'reception' || this.#length === FIFO_SIZE) return false;
+    if (this.state !== 'reception' || this.#length === FIFO_SIZE) return false;
     return this.#length < HEADER_SIZE || this.#length < this.#sizeField();
   }
 
@@ -215,9 +167,9 @@ export class TpmTis implements TpmRegisters {
   }
 
   #status(): number {
-    let flags = this.#state === 'execution' ? 0 : STS.VALID | STS.SELF_TEST_DONE;
+    let flags = this.state === 'execution' ? 0 : STS.VALID | STS.SELF_TEST_DONE;
     let burst = 0;
-    switch (this.#state) {
+    switch (this.state) {
       case 'ready':
         flags |= STS.COMMAND_READY;
         burst = FIFO_SIZE;
@@ -240,10 +192,10 @@ export class TpmTis implements TpmRegisters {
         this.#commandReady();
         return;
       case STS.GO:
-        if (this.#state === 'reception' && !this.#expects()) this.#execute();
+        if (this.state === 'reception' && !this.#expects()) this.#execute();
         return;
       case STS.RESPONSE_RETRY:
-        if (this.#state === 'completion') this.#position = 0;
+        if (this.state === 'completion') this.#position = 0;
         return;
       default:
         // As for ACCESS: one field at a time.
@@ -252,8 +204,8 @@ export class TpmTis implements TpmRegisters {
   }
 
   #writeControl(locality: GuestLocality, value: number): void {
-    if (value & STS3.COMMAND_CANCEL && this.#state === 'execution') this.#execution.cancel();
-    if (value & STS3.RESET_ESTABLISHMENT) this.#tpm.resetEstablished(locality);
+    if (value & STS3.COMMAND_CANCEL && this.state === 'execution') this.execution.cancel();
+    if (value & STS3.RESET_ESTABLISHMENT) this.tpm.resetEstablished(locality);
   }
 
   /**
@@ -262,45 +214,45 @@ export class TpmTis implements TpmRegisters {
    * still runs keeps it in Idle.
    */
   #commandReady(): void {
-    if (this.#state === 'ready') return;
-    if (this.#state !== 'idle') this.#abort();
-    this.#execution.whenFree(() => {
-      this.#state = 'ready';
+    if (this.state === 'ready') return;
+    if (this.state !== 'idle') this.#abort();
+    this.execution.whenFree(() => {
+      this.state = 'ready';
     });
   }
 
   #abort(): void {
-    if (this.#state === 'execution') this.#execution.cancel();
-    this.#execution.abandon();
-    this.#state = 'idle';
+    if (this.state === 'execution') this.execution.cancel();
+    this.execution.abandon();
+    this.state = 'idle';
     this.#length = 0;
     this.#position = 0;
     this.#fifo.fill(0);
   }
 
   #writeFifo(value: number): void {
-    if (this.#state === 'ready') {
-      this.#state = 'reception';
+    if (this.state === 'ready') {
+      this.state = 'reception';
       this.#length = 0;
     }
     if (this.#expects()) this.#fifo[this.#length++] = value;
   }
 
   #readFifo(): number {
-    if (this.#state !== 'completion' || this.#position === this.#length) return 0xff;
+    if (this.state !== 'completion' || this.#position === this.#length) return 0xff;
     return this.#fifo[this.#position++] ?? 0xff;
   }
 
   #execute(): void {
-    const locality = this.#localities.active;
+    const locality = this.localities.active;
     if (locality === undefined) return;
     const command = this.#fifo.slice(0, this.#length);
-    this.#state = 'execution';
-    this.#execution.start(command, locality, FIFO_SIZE, (response) => {
+    this.state = 'execution';
+    this.execution.start(command, locality, FIFO_SIZE, (response) => {
       this.#fifo.set(response);
       this.#length = response.length;
       this.#position = 0;
-      this.#state = 'completion';
+      this.state = 'completion';
     });
   }
 }
