@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./commands/demo.ts')).demoCommand(),
   up: async () => (await import('./commands/up.ts')).upCommand(),
   ps: async () => (await import('./commands/ps.ts')).psCommand(),
+  restart: async () => (await import('./commands/restart.ts')).restartCommand(),
   snapshot: async () => (await import('./commands/snapshot.ts')).snapshotCommand(),
   console: async () => (await import('./commands/console.ts')).consoleCommand(),
   attest: async () => (await import('./commands/attest.ts')).attestCommand(),

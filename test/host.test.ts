@@ -96,6 +96,42 @@ describe('nexus up', () => {
   });
 });
 
+describe('starting again', () => {
+  const shown = (text: string, pattern: RegExp) => text.match(new RegExp(pattern, 'gm'))?.length ?? 0;
+
+  test('a stopped and a running partition by nexus restart, with their channel, while others run on', async () => {
+    writeFileSync(inDirectory('again.yaml'), `${HOST}channels:\n  - [vault, neighbour]\n`);
+    const { child, text } = await up('again.yaml', /vault\s+\| ended: halt/);
+    try {
+      const running = (name: string) =>
+        (json('ps', '--state', 'state') as unknown as { name: string; state: string; codeIdentity?: string }[]).find(
+          (partition) => partition.name === name,
+        );
+      const identity = running('vault')?.codeIdentity;
+      expect(running('vault')?.state).toBe('stopped');
+      expect(nexus('restart', 'vault', '--state', 'state').stdout).toContain('vault: started again');
+      while (shown(text(), /^vault\s+\| refused op=LOAD/) < 2) {
+        await new Promise((done) => child.stdout?.once('data', done));
+      }
+      expect(running('vault')?.codeIdentity).toBe(identity);
+      expect(nexus('restart', 'neighbour', '--state', 'state').status).toBe(0);
+      expect(running('neighbour')?.state).toBe('running');
+      expect(errorOf('restart', 'nobody', '--state', 'state').message).toContain('E_NO_PARTITION');
+    } finally {
+      expect(await stop(child, 'SIGINT')).toBe(0);
+    }
+  }, 120_000);
+
+  test('a partition that crashes, by the host, each crash one event with its reason', async () => {
+    const crashing = HOST.replace('mode: spin', 'mode: fault\n    restart: on-crash');
+    writeFileSync(inDirectory('crashing.yaml'), crashing);
+    const { child, text } = await up('crashing.yaml', /(neighbour \| crashed: [\s\S]*){3}/);
+    expect(await stop(child, 'SIGINT')).toBe(0);
+    expect(shown(text(), /^neighbour \| standard/)).toBeGreaterThanOrEqual(3);
+    expect(text()).toMatch(/neighbour \| crashed.*RuntimeError/);
+  });
+});
+
 describe('sealing and attesting by command', () => {
   test('what is sealed opens here and nowhere else', () => {
     writeFileSync(inDirectory('token'), 'a token');

@@ -39,6 +39,9 @@ const PartitionSchema = Type.Object(
     'command-line': Type.Optional(
       Type.String({ maxLength: 2048, description: 'the command line given to the image; it is measured' }),
     ),
+    restart: Type.Optional(
+      Type.Union([Type.Literal('never'), Type.Literal('on-crash')], { description: '"never" or "on-crash"' }),
+    ),
     mode: Type.Optional(
       Type.String({ maxLength: 256, description: 'what the root asks of the guest (RELAY.MODE); not measured' }),
     ),
@@ -88,9 +91,14 @@ const HostSchema = Type.Object(
   },
 );
 
-/** A partition of a multiboot image. */
-export interface ImagePartitionConfig {
+interface CommonConfig {
   readonly name: string;
+  /** Start it again when it has crashed; absent: leave it as it is. */
+  readonly restart?: 'on-crash';
+}
+
+/** A partition of a multiboot image. */
+export interface ImagePartitionConfig extends CommonConfig {
   readonly kind: 'trusted' | 'standard';
   readonly image: string;
   readonly manifest?: string;
@@ -101,8 +109,7 @@ export interface ImagePartitionConfig {
 }
 
 /** A partition of the distribution's stock kernel, with a TPM of its own. */
-export interface LinuxPartitionConfig {
-  readonly name: string;
+export interface LinuxPartitionConfig extends CommonConfig {
   readonly kind: 'standard';
   readonly linux: LinuxArchitecture;
   readonly memoryBytes: number;
@@ -220,8 +227,11 @@ function mistakesOfKind(partition: ParsedPartition): string[] {
 }
 
 function partitionConfig(partition: ParsedPartition, base: string): PartitionConfig {
-  const { name, kind, image = '', manifest, linux, volume } = partition;
-  const common = { name, commandLine: partition['command-line'] ?? '' };
+  const { name, kind, image = '', manifest, linux, volume, restart } = partition;
+  const common = {
+    ...{ name, commandLine: partition['command-line'] ?? '' },
+    ...(restart === 'on-crash' && { restart }),
+  };
   if (linux !== undefined) {
     return {
       ...common,

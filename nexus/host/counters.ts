@@ -11,6 +11,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { HostError } from './errors.ts';
 import type { NvCounter } from './nv-counter.ts';
 import type { HostStore } from './store.ts';
+import { Turn } from './turn.ts';
 
 const OWNER_SIZE = 32;
 const ENTRY_SIZE = OWNER_SIZE + 4 + 8;
@@ -29,7 +30,7 @@ export class Counters {
   private values: Values;
   private failed = false;
   /** Increments, one after another. */
-  private queue: Promise<unknown> = Promise.resolve();
+  private readonly inTurn = new Turn();
 
   private constructor(
     store: HostStore,
@@ -75,14 +76,11 @@ export class Counters {
 
   /** Its value after one increment, which is durable and beyond a rollback when this resolves. */
   increment(owner: Uint8Array, index: number): Promise<bigint> {
-    const work = async () => {
+    return this.inTurn.take(async () => {
       const value = this.value(owner, index) + 1n;
       await this.write(new Map(this.values).set(nameOf(owner, index), value));
       return value;
-    };
-    const done = this.queue.then(work, work);
-    this.queue = done.catch(() => {});
-    return done;
+    });
   }
 
   private async write(values: Values): Promise<void> {

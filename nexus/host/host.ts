@@ -12,17 +12,24 @@ import { Machine } from './machine.ts';
 import { type HostedPartition, Partition, type PartitionStatus } from './partition.ts';
 import { Platform } from './platform.ts';
 import { Relay } from './relay.ts';
+import { Restarts } from './restarts.ts';
 
 export class Host {
   readonly platform: Platform;
   private readonly machine: Machine;
   private readonly partitions: HostedPartition[] = [];
+  private readonly channels: HostConfig['channels'];
+  private readonly observe: HostObserver;
+  private readonly restarts: Restarts;
   private control: ControlServer | undefined;
   private stopping: Promise<void> | undefined;
 
-  private constructor(platform: Platform, machine: Machine) {
+  private constructor(platform: Platform, machine: Machine, { channels }: HostConfig, observe: HostObserver) {
     this.platform = platform;
     this.machine = machine;
+    this.channels = channels;
+    this.observe = observe;
+    this.restarts = new Restarts((name) => void this.restartCrashed(name));
   }
 
   /**
@@ -42,9 +49,9 @@ export class Host {
       throw error;
     });
     if (engine === undefined) throw new Error('a platform opens under a policy, which names an engine');
-    const host = new Host(platform, new Machine(engine));
+    const host = new Host(platform, new Machine(engine), config, observe);
     try {
-      await host.launch(config, observe);
+      await host.launch(config);
     } catch (error) {
       await host.stop();
       throw error;
@@ -75,9 +82,18 @@ export class Host {
     );
   }
 
+  /**
+   * End a partition if it runs, and start it again from its image, with its channels. Throws HostError E_NO_PARTITION,
+   * E_PARTITION_STATE, and what launching it throws; it stays down then.
+   */
+  async restart(name: string): Promise<void> {
+    await this.partition(name).restart(() => this.openChannels((pair) => pair.includes(name)));
+  }
+
   /** Stop the partitions, then the platform in order (TPM2_Shutdown). Idempotent. */
   stop(): Promise<void> {
     this.stopping ??= (async () => {
+      this.restarts.close();
       await this.control?.close();
       for (const partition of this.partitions) await partition.destroy();
       await this.machine.engine.close();
@@ -86,25 +102,25 @@ export class Host {
     return this.stopping;
   }
 
-  private async launch(config: HostConfig, observe: HostObserver): Promise<void> {
+  private async launch(config: HostConfig): Promise<void> {
+    const { observe } = this;
     const verifier = config.verifierUrl === undefined ? undefined : new VerifierClient(config.verifierUrl);
     if (verifier && config.verifierUrl !== undefined) {
       const platform = await this.platform.enrol(verifier);
       observe({ kind: 'enrolled', platform, verifier: config.verifierUrl });
     }
     for (const partition of config.partitions) {
-      this.partitions.push(await this.launchPartition(partition, verifier, observe));
+      this.partitions.push(await this.launchPartition(partition, verifier));
     }
     for (const partition of this.partitions) partition.admit();
-    config.channels.forEach(([a, b], end) => {
-      this.machine.root('channelOpen', this.partition(a).status().id, end, this.partition(b).status().id, end);
-    });
+    this.openChannels(() => true);
     this.machine.root('bootLock');
     for (const { name, console } of this.partitions) {
       await console.hub.listen(partitionConsole(config.stateDirectory, name));
     }
     this.control = await ControlServer.listen(config.stateDirectory, {
       partitions: () => this.status(),
+      restart: (parameters) => this.restart(textOf(parameters, 'name')),
       ...this.platform.operatorMethods(),
       ...this.guestMethods(),
     });
@@ -115,9 +131,13 @@ export class Host {
   private async launchPartition(
     config: PartitionConfig,
     verifier: VerifierClient | undefined,
-    observe: HostObserver,
   ): Promise<HostedPartition> {
     const { machine, platform } = this;
+    const observe: HostObserver = (event) => {
+      this.observe(event);
+      const crashed = event.kind === 'exit' && event.crashed;
+      if (crashed && config.restart === 'on-crash' && this.stopping === undefined) this.restarts.crashed(config.name);
+    };
     if ('linux' in config) {
       requireEngine(config, machine.engine);
       const files = await fetchLinux(linuxCache(), config.linux, { tools: true });
@@ -126,6 +146,24 @@ export class Host {
     const relay = new Relay(config, verifier, platform.store, observe);
     const { allowDebug } = platform.policy;
     return Partition.launch(config, { machine, platform, allowDebug, relay, observe });
+  }
+
+  /** Each end of a channel has the channel's place in the host file as its number. One with a dead end stays closed. */
+  private openChannels(which: (pair: readonly [string, string]) => boolean): void {
+    this.channels.forEach(([one, other], end) => {
+      const [a, b] = [this.partition(one).status(), this.partition(other).status()];
+      const alive = a.state === 'running' && b.state === 'running';
+      if (alive && which([one, other])) this.machine.root('channelOpen', a.id, end, b.id, end);
+    });
+  }
+
+  private async restartCrashed(name: string): Promise<void> {
+    try {
+      await this.restart(name);
+    } catch (error) {
+      const reason = `could not start again: ${error instanceof Error ? error.message : String(error)}`;
+      this.observe({ kind: 'exit', name, crashed: true, reason, hypercalls: 0, refusals: 0 });
+    }
   }
 
   /** What the operator may ask about one Linux guest. */

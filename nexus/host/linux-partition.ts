@@ -27,6 +27,7 @@ import type { Machine } from './machine.ts';
 import type { HostedPartition, PartitionStatus } from './partition.ts';
 import type { Platform } from './platform.ts';
 import { partitionOwner, readEkCertificate } from './tpms.ts';
+import { Turn } from './turn.ts';
 
 export interface LinuxContext {
   readonly machine: Machine;
@@ -55,7 +56,7 @@ export class LinuxPartition implements HostedPartition {
   private hypercalls = 0;
   private destroyed = false;
   /** Starting, rebooting, suspending and restoring, one after another. */
-  private queue: Promise<unknown> = Promise.resolve();
+  private readonly inTurn = new Turn();
 
   private constructor(config: LinuxPartitionConfig, context: LinuxContext, tpm: Tpm, volume: SealedVolume | undefined) {
     this.name = config.name;
@@ -98,6 +99,16 @@ export class LinuxPartition implements HostedPartition {
     await this.instance?.vm.start();
   }
 
+  /** A suspended one is refused with HostError E_PARTITION_STATE: its snapshot must be restored or discarded. */
+  restart(connect: () => void): Promise<void> {
+    return this.inTurn.take(async () => {
+      if (this.state === 'suspended') throw this.wrongState(`${this.name} is suspended`);
+      await this.instance?.vm.stop();
+      await this.reboot();
+      connect();
+    });
+  }
+
   status(): PartitionStatus {
     return {
       name: this.name,
@@ -120,7 +131,7 @@ export class LinuxPartition implements HostedPartition {
    * Throws HostError E_PARTITION_STATE, SnapshotError, EngineError, EEXIST; it runs on then.
    */
   suspend(file: string): Promise<void> {
-    return this.exclusive(async () => {
+    return this.inTurn.take(async () => {
       const { vm } = this.require('running', 'there is nothing to save');
       const { store } = this.context.platform;
       await this.sealed(({ seal, counter }) =>
@@ -142,7 +153,7 @@ export class LinuxPartition implements HostedPartition {
 
   /** Continue it from a file. Throws HostError E_PARTITION_STATE and SnapshotError; it stays suspended then. */
   restore(file: string): Promise<void> {
-    return this.exclusive(async () => {
+    return this.inTurn.take(async () => {
       this.requireSuspended();
       const bytes = await readFile(file);
       const { machine, platform } = this.context;
@@ -176,7 +187,7 @@ export class LinuxPartition implements HostedPartition {
 
   /** Give its snapshot up and boot it afresh. Throws HostError E_PARTITION_STATE. */
   discard(): Promise<void> {
-    return this.exclusive(async () => {
+    return this.inTurn.take(async () => {
       this.requireSuspended();
       await this.context.platform.store.setSuspended(this.name, false);
       await this.bootAfresh();
@@ -187,7 +198,7 @@ export class LinuxPartition implements HostedPartition {
 
   async destroy(): Promise<void> {
     this.destroyed = true;
-    await this.exclusive(async () => {
+    await this.inTurn.take(async () => {
       await this.instance?.vm.stop();
       this.release();
       await this.console.close();
@@ -256,9 +267,11 @@ export class LinuxPartition implements HostedPartition {
     const crashed = exit.kind === 'crashed';
     const reason = exit.kind === 'crashed' ? exit.reason : exit.by;
     if (reason === 'reset' && !crashed && !this.destroyed) {
-      void this.exclusive(() => this.reboot()).catch((error: unknown) => {
-        this.tellExit(true, `could not start again: ${error instanceof Error ? error.message : String(error)}`);
-      });
+      void this.inTurn
+        .take(() => this.reboot())
+        .catch((error: unknown) => {
+          this.tellExit(true, `could not start again: ${error instanceof Error ? error.message : String(error)}`);
+        });
       return;
     }
     this.tpm.powerOff();
@@ -314,12 +327,6 @@ export class LinuxPartition implements HostedPartition {
 
   private wrongState(message: string): HostError {
     return new HostError('E_PARTITION_STATE', message, '`nexus ps` shows the states; save suspends, restore continues');
-  }
-
-  private exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const run = this.queue.then(work, work);
-    this.queue = run.catch(() => {});
-    return run;
   }
 }
 

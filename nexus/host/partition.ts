@@ -38,6 +38,7 @@ import { Console } from './console.ts';
 import { HostError } from './errors.ts';
 import type { HostObserver } from './events.ts';
 import type { Machine } from './machine.ts';
+import { Turn } from './turn.ts';
 
 const PAGE_SIZE = 4096;
 const PERM_ALL = PERM_READ | PERM_WRITE;
@@ -65,13 +66,17 @@ export interface HostedPartition {
   admit(): void;
   /** Execute its first instruction. */
   start(): Promise<void>;
+  /**
+   * End it if it runs, and start it again from its image; `connect` links what it shares with others, once the core
+   * knows it. Throws what `launch` throws; it stays down then.
+   */
+  restart(connect: () => void): Promise<void>;
   /** Stop it if it runs, destroy it in the core, and scrub what it had. Idempotent. */
   destroy(): Promise<void>;
 }
 
 /** An image, its manifest where it is trusted, and what of them is measured: read once, checked, not yet running. */
 interface Loaded {
-  readonly segments: readonly { readonly gpa: number; readonly bytes: Uint8Array }[];
   readonly entry: { readonly eip: number; readonly eax?: number; readonly ebx?: number; readonly esi?: number };
   readonly frames: readonly MeasuredFrame[];
   readonly code: TrustedCode | undefined;
@@ -85,32 +90,31 @@ export interface PartitionContext {
   readonly observe: HostObserver;
 }
 
+/** What runs now, or has run. */
+interface Instance {
+  readonly code: TrustedCode | undefined;
+  readonly allotment: Allotment;
+  readonly vm: Vm;
+}
+
 export class Partition implements HostedPartition {
   readonly config: ImagePartitionConfig;
   readonly name: string;
   readonly console: Console;
   private readonly context: PartitionContext;
-  private readonly services: PartitionServices;
-  private readonly code: TrustedCode | undefined;
-  private readonly allotment: Allotment;
-  private vm: Vm | undefined;
+  private instance: Instance | undefined;
   private exit: VmExit | undefined;
   private hypercalls = 0;
   private refusals = 0;
+  private destroyed = false;
+  /** Restarts and the end, one after another. */
+  private readonly inTurn = new Turn();
 
-  private constructor(
-    config: ImagePartitionConfig,
-    context: PartitionContext,
-    code: TrustedCode | undefined,
-    allotment: Allotment,
-  ) {
+  private constructor(config: ImagePartitionConfig, context: PartitionContext) {
     this.config = config;
     this.name = config.name;
     this.context = context;
-    this.code = code;
-    this.allotment = allotment;
-    this.services = new PartitionServices(config.name, code, context.platform, context.relay);
-    this.console = new Console(config.name, context.observe, (bytes) => this.vm?.input(bytes));
+    this.console = new Console(config.name, context.observe, (bytes) => this.instance?.vm.input(bytes));
   }
 
   /**
@@ -118,75 +122,114 @@ export class Partition implements HostedPartition {
    * yet running. Throws HostError E_IMAGE, ManifestError, or E_CORE_REFUSED.
    */
   static async launch(config: ImagePartitionConfig, context: PartitionContext): Promise<Partition> {
-    const { machine, observe } = context;
-    const loaded = load(config, context.allowDebug);
-    const measured = loaded.code ? loaded.frames.map(({ page }) => page) : [];
-    const allotment = new Allotment(machine, config.kind, config.memoryBytes, measured);
-    const partition = new Partition(config, context, loaded.code, allotment);
-    // The engine gets the bytes that were measured, not the file again.
-    partition.vm = await machine.engine.create({
-      name: config.name,
-      memoryBytes: config.memoryBytes,
-      segments: loaded.frames.map(({ page, content }) => ({ gpa: page * PAGE_SIZE, bytes: content })),
-      entry: loaded.entry,
-      onHypercall: (call) => partition.hypercall(call),
-      onConsole: partition.console.show,
-      onExit: (exit) => partition.ended(exit),
-    });
-    allotment.seal(partition.vm);
-    observe({
-      kind: 'partition',
-      name: config.name,
-      id: partition.id,
-      type: config.kind,
-      memoryBytes: config.memoryBytes,
-      populatedFrames: loaded.frames.length,
-      engine: machine.engine.name,
-      ...describe(loaded.code),
-    });
+    const partition = new Partition(config, context);
+    await partition.layOut();
     return partition;
   }
 
-  /** Its number in the core. */
+  /** Its number in the core; 0 while it has none. */
   get id(): number {
-    return this.allotment.id;
+    return this.instance?.allotment.id ?? 0;
   }
 
   admit(): void {
-    this.allotment.admit();
+    this.instance?.allotment.admit();
   }
 
   async start(): Promise<void> {
-    await this.vm?.start();
+    await this.instance?.vm.start();
+  }
+
+  restart(connect: () => void): Promise<void> {
+    return this.inTurn.take(async () => {
+      if (this.destroyed) return;
+      await this.giveBack();
+      await this.layOut();
+      this.admit();
+      connect();
+      await this.start();
+    });
   }
 
   status(): PartitionStatus {
+    const { instance, exit } = this;
     return {
       name: this.config.name,
       id: this.id,
       type: this.config.kind,
-      state: this.exit === undefined ? 'running' : this.exit.kind,
+      state: exit ? exit.kind : instance ? 'running' : 'stopped',
       memoryBytes: this.config.memoryBytes,
       hypercalls: this.hypercalls,
-      ...(this.code === undefined ? {} : { codeIdentity: hex(this.code.identity) }),
+      ...(instance?.code && { codeIdentity: hex(instance.code.identity) }),
     };
   }
 
-  async destroy(): Promise<void> {
-    await this.vm?.stop();
-    await this.console.close();
-    this.allotment.destroy();
+  destroy(): Promise<void> {
+    this.destroyed = true;
+    return this.inTurn.take(async () => {
+      await this.giveBack();
+      await this.console.close();
+    });
   }
 
-  private async hypercall({ call, args, input }: Hypercall): Promise<HypercallReply> {
+  private async layOut(): Promise<void> {
+    const { config } = this;
+    const { machine, observe, allowDebug, platform, relay } = this.context;
+    const { code, frames, entry } = load(config, allowDebug);
+    const measured = code ? frames.map(({ page }) => page) : [];
+    const allotment = new Allotment(machine, config.kind, config.memoryBytes, measured);
+    const services = new PartitionServices(config.name, code, platform, relay);
+    this.exit = undefined;
+    this.hypercalls = 0;
+    this.refusals = 0;
+    try {
+      // The engine gets the bytes that were measured, not the file again.
+      const vm = await machine.engine.create({
+        name: config.name,
+        memoryBytes: config.memoryBytes,
+        segments: frames.map(({ page, content }) => ({ gpa: page * PAGE_SIZE, bytes: content })),
+        entry,
+        onHypercall: (call) => this.hypercall(allotment.id, services, call),
+        onConsole: this.console.show,
+        onExit: (exit) => this.ended(exit),
+      });
+      allotment.seal(vm);
+      this.instance = { code, allotment, vm };
+    } catch (error) {
+      allotment.destroy();
+      throw error;
+    }
+    observe({
+      kind: 'partition',
+      name: config.name,
+      id: allotment.id,
+      type: config.kind,
+      memoryBytes: config.memoryBytes,
+      populatedFrames: frames.length,
+      engine: machine.engine.name,
+      ...describe(code),
+    });
+  }
+
+  private async giveBack(): Promise<void> {
+    await this.instance?.vm.stop();
+    this.instance?.allotment.destroy();
+    this.instance = undefined;
+  }
+
+  private async hypercall(
+    id: number,
+    services: PartitionServices,
+    { call, args, input }: Hypercall,
+  ): Promise<HypercallReply> {
     this.hypercalls++;
     if (call < SERVICE_BASE) {
-      const result = this.context.machine.call(this.id, call, args);
+      const result = this.context.machine.call(id, call, args);
       if (result >= ERROR_BASE) this.refused('core', callName(call), errorName(result) ?? `0x${result.toString(16)}`);
       return { result };
     }
     try {
-      const output = await this.services.handle(call, input);
+      const output = await services.handle(call, input);
       return { result: output.length, output };
     } catch (error) {
       const code = error instanceof ServiceError ? error.serviceCode : SERVICE_ERROR.PLATFORM;
@@ -205,7 +248,7 @@ export class Partition implements HostedPartition {
   private ended(exit: VmExit): void {
     this.exit = exit;
     this.console.end();
-    this.allotment.stop();
+    this.instance?.allotment.stop();
     this.context.observe({
       kind: 'exit',
       name: this.config.name,
@@ -233,7 +276,7 @@ function load(config: ImagePartitionConfig, allowDebug: boolean): Loaded {
   try {
     const { segments, entry } = loadMultiboot(image, config.commandLine, config.memoryBytes);
     const frames = populatedFrames(segments, PERM_ALL);
-    return { segments, entry, frames, code: manifest && identify(manifest, frames, config.memoryBytes, entry) };
+    return { entry, frames, code: manifest && identify(manifest, frames, config.memoryBytes, entry) };
   } catch (error) {
     if (!(error instanceof MultibootError)) throw error;
     throw new HostError('E_IMAGE', `${config.image}: ${error.message}`, 'build the image with the guest SDK', {

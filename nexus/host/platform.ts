@@ -45,6 +45,7 @@ import {
 } from './platform-keys.ts';
 import { HostStore } from './store.ts';
 import { authorityOfNexus, openManufactured, partitionOwner, readEkCertificate } from './tpms.ts';
+import { Turn } from './turn.ts';
 
 /** Persistent handle of the P-256 endorsement key (TCG EK Credential Profile). */
 const EK_HANDLE = 0x8101000a;
@@ -79,7 +80,7 @@ export class Platform implements ServicePlatform {
   private readonly nexusKey: Uint8Array;
   private readonly counters: Counters;
   /** TPM sequences of several commands, one after another. */
-  private queue: Promise<unknown> = Promise.resolve();
+  private readonly inTurn = new Turn();
 
   private constructor(parts: Parts) {
     this.stateDirectory = parts.stateDirectory;
@@ -154,7 +155,7 @@ export class Platform implements ServicePlatform {
       ekCertificates: [await this.ekCertificate()],
       akPublic: this.ak.bytes,
       activate: (blob, secret) =>
-        this.exclusive(() => activateCredential(this.client, this.ak, EK_HANDLE, blob, secret)),
+        this.inTurn.take(() => activateCredential(this.client, this.ak, EK_HANDLE, blob, secret)),
     });
     return platform;
   }
@@ -200,7 +201,7 @@ export class Platform implements ServicePlatform {
   }
 
   incrementCounter(owner: Uint8Array, index: number): Promise<bigint> {
-    return this.exclusive(() => this.counters.increment(owner, index));
+    return this.inTurn.take(() => this.counters.increment(owner, index));
   }
 
   /** What the operator may ask of a running host, or of a platform that was opened for the purpose. */
@@ -313,12 +314,6 @@ export class Platform implements ServicePlatform {
 
   private ekCertificate(): Promise<Uint8Array> {
     return readEkCertificate(this.client);
-  }
-
-  private exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const run = this.queue.then(work, work);
-    this.queue = run.catch(() => {});
-    return run;
   }
 }
 

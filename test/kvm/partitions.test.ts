@@ -11,6 +11,9 @@ const skip = process.env.NEXUS_TEST_KVM !== '1' ? 'run by npm run test:kvm' : re
 describe.skipIf(skip !== undefined)(`KVM${skip ? ` (skipped: ${skip})` : ''}`, () => {
   describe('partitions', () => partitionContract(createKvmEngine));
   describe('isolation', () => isolationContract(createKvmEngine));
-  it('a trusted partition reports, is released its secret, seals and unseals; tampering is refused', () =>
-    demoOn('kvm'));
+  it(
+    'a trusted partition reports, is released its secret, seals and unseals; tampering is refused',
+    () => demoOn('kvm'),
+    300_000, // a dozen guests, whose kernel code a virtual /dev/kvm emulates
+  );
 });

@@ -57,6 +57,20 @@ export function isolationContract(createEngine: () => Promise<Engine>): void {
     await attacker.destroy();
   }
 
+  it('a guest that crashed is started again by the host, clean, and crashes again as one event', async () => {
+    const guest = await stage.start('crashing', 'neighbour', 'fault');
+    for (let crashes = 1; crashes <= 3; crashes++) {
+      while (stage.exits('crashing').length < crashes) await pause(5);
+      expect(stage.exits('crashing')).toHaveLength(crashes);
+      expect(stage.exits('crashing').at(-1)).toMatchObject({ crashed: true });
+      expect(guest.status().state).toBe('crashed');
+      expect(violations()).toEqual([]);
+      await guest.restart(() => {});
+    }
+    await guest.destroy();
+    expect(violations()).toEqual([]);
+  });
+
   it(
     `nothing outside a hostile guest changes in ${SECONDS} s of attacks`,
     async () => {
