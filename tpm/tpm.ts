@@ -119,7 +119,6 @@ export class Tpm implements TpmDevice {
       objectContexts: 0n,
       command: commands.values().next().value!, // there are commands
       sessions: [],
-      parameters: new Uint8Array(0),
       markDurable: (record) => this.#dirty.add(record),
       commands,
     };
@@ -195,8 +194,7 @@ export class Tpm implements TpmDevice {
     context.locality = locality;
     let response: Uint8Array;
     try {
-      // A copy: values read from it are kept, and the caller may reuse its buffer.
-      response = dispatch(context, command.slice());
+      response = dispatch(context, command);
       if (succeeded(response)) takeBackShutdown(context);
     } catch (fault) {
       this.#options.onFault(fault);

@@ -57,8 +57,6 @@ export interface Context {
   command: AnyCommand;
   /** Sessions of the running command, in order; empty without an authorisation area. */
   sessions: readonly UsedSession[];
-  /** Raw parameters of the running command after decryption. */
-  parameters: Uint8Array;
   /** This record must survive power loss before the response leaves. */
   markDurable(record: RecordName): void;
   /** Every command that is implemented, by command code. */

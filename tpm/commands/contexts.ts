@@ -40,7 +40,7 @@ function keys(tpm: Context, sequence: bigint, handle: number, hierarchy: number)
   const context = concat(u64be(sequence), u32be(handle), bound, restart);
   const material = KDFa(
     crypto,
-    TPM_ALG.SHA256,
+    TPM_ALG.SHA512, // gives both keys at once
     concat(proof, state.contextKey),
     'CONTEXT',
     context,

@@ -19,10 +19,7 @@ export function errorResponse(code: number): Uint8Array {
   return response;
 }
 
-/**
- * Execute one command. `bytes` belongs to the callee: decryption works in place, and values may be kept. Refusals are
- * responses; only faults of this program throw.
- */
+/** Execute one command. `bytes` is neither changed nor kept. Refusals are responses; only faults of this program throw. */
 export function dispatch(context: Context, bytes: Uint8Array): Uint8Array {
   try {
     return execute(context, bytes);
@@ -32,7 +29,9 @@ export function dispatch(context: Context, bytes: Uint8Array): Uint8Array {
   }
 }
 
-function execute(context: Context, bytes: Uint8Array): Uint8Array {
+function execute(context: Context, input: Uint8Array): Uint8Array {
+  // A parameter is decrypted in place: on a copy.
+  const bytes = hasSessions(input) ? input.slice() : input;
   const r = new Reader(bytes, context.profile.disabledAlgorithms);
   if (bytes.length < HEADER) throw new TpmError(TPM_RC.COMMAND_SIZE);
   const tag = r.u16();
@@ -47,12 +46,11 @@ function execute(context: Context, bytes: Uint8Array): Uint8Array {
   context.sessions = [];
 
   const { args, handles } = readHandles(context, command, r);
-  let parameters: Uint8Array;
   let auditCpHash: (alg: number) => Uint8Array = noAudit;
   if (tag === TPM_ST.SESSIONS) {
     if (!command.sessions) throw new TpmError(TPM_RC.AUTH_CONTEXT);
     context.sessions = readSessions(context, command, handles, r);
-    parameters = bytes.subarray(r.pos);
+    const parameters = bytes.subarray(r.pos);
     checkSessions(context, command, handles, parameters);
     auditCpHash = rememberCpHash(context, command, handles, parameters);
     try {
@@ -62,10 +60,10 @@ function execute(context: Context, bytes: Uint8Array): Uint8Array {
     }
   } else {
     if (command.authCount > 0) throw new TpmError(TPM_RC.AUTH_MISSING);
-    parameters = bytes.subarray(r.pos);
-    auditCpHash = rememberCpHash(context, command, handles, parameters);
+    if (context.state.commandAudit.commands.has(code)) {
+      auditCpHash = rememberCpHash(context, command, handles, bytes.subarray(r.pos));
+    }
   }
-  context.parameters = parameters;
   readParameters(command, r, args);
 
   const result = run(context, command, args);
@@ -73,6 +71,10 @@ function execute(context: Context, bytes: Uint8Array): Uint8Array {
   if (context.state.sessions.exclusive !== undefined) settleExclusive(context);
   return response;
 }
+
+/** TPM_ST_SESSIONS */
+const hasSessions = (command: Uint8Array): boolean =>
+  command[0] === TPM_ST.SESSIONS >>> 8 && command[1] === (TPM_ST.SESSIONS & 0xff);
 
 const noAudit = (): Uint8Array => new Uint8Array(0);
 

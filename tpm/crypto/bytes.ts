@@ -73,14 +73,22 @@ export function u32be(value: number): Uint8Array {
 }
 
 export function u64be(value: bigint): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, value);
-  return bytes;
+  const high = Number(BigInt.asUintN(32, value >> 32n));
+  const low = Number(BigInt.asUintN(32, value));
+  return Uint8Array.of(high >>> 24, high >>> 16, high >>> 8, high, low >>> 24, low >>> 16, low >>> 8, low);
 }
 
 const encoder = new TextEncoder();
+/** The specification's labels are few, and used by every derivation. */
+const labels = new Map<string, Uint8Array>();
 
-/** ASCII text with its terminating zero, as labels of the specification are hashed. */
-export const label = (text: string): Uint8Array => encoder.encode(`${text}\0`);
+/** One of the specification's labels as it is hashed: ASCII with its terminating zero. Not to be changed. */
+export function label(text: string): Uint8Array {
+  const known = labels.get(text);
+  if (known !== undefined) return known;
+  const encoded = encoder.encode(`${text}\0`);
+  labels.set(text, encoded);
+  return encoded;
+}
 
 export const ascii = (text: string): Uint8Array => encoder.encode(text);

@@ -6,6 +6,8 @@
  * Numbers and points that OpenSSL needs are made once and used again; a call never returns to the event loop in
  * between. Those that held a secret are cleared after use.
  */
+
+import { copyOf } from '../structures/codec.ts';
 import { DIGEST_SIZE, TPM_ALG, TPM_ECC, TPM_RC } from '../structures/constants.ts';
 import { TpmError } from '../structures/errors.ts';
 import { modPow } from './bigint.ts';
@@ -39,7 +41,7 @@ const INNER_PAD = 0x36;
 const OUTER_PAD = 0x5c;
 const KEY_SIZES = [16, 24, 32];
 const MODES: readonly AesMode[] = ['cfb', 'ctr', 'ofb', 'cbc', 'ecb'];
-const NO_KEY = new Uint8Array(32);
+const NO_KEY = new Uint8Array(new ArrayBuffer(32));
 
 interface Hash {
   readonly type: Pointer;
@@ -68,9 +70,14 @@ export class LibcryptoProvider extends NodeCrypto {
   readonly #hashes: ReadonlyMap<number, Hash>;
   /** Each with its algorithm set, and a key of zeros between calls. */
   readonly #ciphers: ReadonlyMap<string, Pointer>;
+  // Memory that calls read and write. Handing over an array of the engine's own heap would move it out of there each time.
   readonly #joined = new Uint8Array(JOINED);
   readonly #outer = new Uint8Array(256);
-  readonly #length = new Uint8Array(4);
+  readonly #digestOut = new Uint8Array(new ArrayBuffer(64));
+  readonly #key = new Uint8Array(new ArrayBuffer(32));
+  readonly #vector = new Uint8Array(new ArrayBuffer(16));
+  readonly #length = new Uint8Array(new ArrayBuffer(4));
+  readonly #scratch = new Uint8Array(new ArrayBuffer(JOINED));
 
   constructor(libcrypto: Libcrypto) {
     super();
@@ -115,10 +122,9 @@ export class LibcryptoProvider extends NodeCrypto {
     const hash = this.#hashes.get(alg);
     const length = hash === undefined ? 0 : this.#join(0, parts);
     if (hash === undefined || length > JOINED) return super.hash(alg, ...parts);
-    const digest = new Uint8Array(hash.size);
-    this.#digest(hash, this.#joined, length, digest);
+    this.#digest(hash, this.#joined, length);
     this.#joined.fill(0, 0, length); // it may have been secret
-    return digest;
+    return copyOf(this.#digestOut, 0, hash.size);
   }
 
   /** H(key ^ outer || H(key ^ inner || parts)): two calls cost less than OpenSSL's own HMAC takes to begin. */
@@ -136,17 +142,18 @@ export class LibcryptoProvider extends NodeCrypto {
       inner[i] = octet ^ INNER_PAD;
       outer[i] = octet ^ OUTER_PAD;
     }
-    const digest = new Uint8Array(size);
-    this.#digest(hash, inner, length, digest);
-    outer.set(digest, block);
-    this.#digest(hash, outer, block + size, digest);
+    const digest = this.#digestOut;
+    this.#digest(hash, inner, length);
+    for (let i = 0; i < size; i++) outer[block + i] = digest[i]!;
+    this.#digest(hash, outer, block + size);
     inner.fill(0, 0, length);
     outer.fill(0, 0, block + size);
-    return digest;
+    return copyOf(digest, 0, size);
   }
 
-  #digest({ type }: Hash, data: Uint8Array, length: number, digest: Uint8Array): void {
-    this.#succeed(this.#c.EVP_Digest(data, length, digest, null, type, null));
+  /** Leaves the digest in #digestOut. */
+  #digest({ type }: Hash, data: Uint8Array, length: number): void {
+    this.#succeed(this.#c.EVP_Digest(data, length, this.#digestOut, null, type, null));
   }
 
   /** Put the parts behind `at`; returns where they end. Nothing is written when that is beyond the buffer. */
@@ -163,13 +170,20 @@ export class LibcryptoProvider extends NodeCrypto {
 
   override aes(mode: AesMode, encrypt: boolean, key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
     const cipher = this.#ciphers.get(cipherName(key.length, mode));
-    if (cipher === undefined || data.length === 0) return super.aes(mode, encrypt, key, iv, data);
+    const size = data.length;
+    if (cipher === undefined || size === 0 || size > JOINED) return super.aes(mode, encrypt, key, iv, data);
     const c = this.#c;
-    const vector = mode === 'ecb' ? null : iv;
-    this.#succeed(c.EVP_CipherInit_ex(cipher, null, null, key, vector, encrypt ? 1 : 0));
-    const output = new Uint8Array(data.length);
-    this.#succeed(c.EVP_CipherUpdate(cipher, output, this.#length, data, data.length));
+    this.#key.set(key);
+    if (mode !== 'ecb') this.#vector.set(iv);
+    const vector = mode === 'ecb' ? null : this.#vector;
+    this.#succeed(c.EVP_CipherInit_ex(cipher, null, null, this.#key, vector, encrypt ? 1 : 0));
+    this.#key.fill(0);
+    const inPlace = this.#scratch;
+    inPlace.set(data);
+    this.#succeed(c.EVP_CipherUpdate(cipher, inPlace, this.#length, inPlace, size));
     c.EVP_CipherInit_ex(cipher, null, null, NO_KEY, null, -1); // overwrites the key
+    const output = copyOf(inPlace, 0, size);
+    inPlace.fill(0, 0, size);
     return output;
   }
 
@@ -222,7 +236,7 @@ export class LibcryptoProvider extends NodeCrypto {
     return this.#withKey(group, (key) => {
       this.#succeed(c.EC_KEY_set_private_key(key, this.#number(this.#secret, scalar)));
       c.BN_clear(this.#secret);
-      const signature = some(c.ECDSA_do_sign(digest, digest.length, key));
+      const signature = some(c.ECDSA_do_sign(this.#outside(digest), digest.length, key));
       const r = this.#octets(c.ECDSA_SIG_get0_r(signature), group.size);
       const s = this.#octets(c.ECDSA_SIG_get0_s(signature), group.size);
       c.ECDSA_SIG_free(signature);
@@ -239,8 +253,8 @@ export class LibcryptoProvider extends NodeCrypto {
       this.#succeed(c.EC_KEY_set_public_key(key, group.point));
       const signature = some(c.ECDSA_SIG_new());
       // The signature owns the two numbers from here on.
-      c.ECDSA_SIG_set0(signature, some(c.BN_bin2bn(r, r.length, null)), some(c.BN_bin2bn(s, s.length, null)));
-      const valid = c.ECDSA_do_verify(digest, digest.length, signature, key);
+      c.ECDSA_SIG_set0(signature, this.#number(null, r), this.#number(null, s));
+      const valid = c.ECDSA_do_verify(this.#outside(digest), digest.length, signature, key);
       c.ECDSA_SIG_free(signature);
       if (valid !== 1) c.ERR_clear_error();
       return valid === 1;
@@ -265,7 +279,7 @@ export class LibcryptoProvider extends NodeCrypto {
   /** base^exponent mod an odd n, as long as n. */
   #power(base: Pointer, exponent: Pointer, n: Uint8Array, secret: boolean): Uint8Array {
     const c = this.#c;
-    const modulus = some(c.BN_bin2bn(n, n.length, null));
+    const modulus = this.#number(null, n);
     try {
       const power = secret ? c.BN_mod_exp_mont_consttime : c.BN_mod_exp_mont;
       this.#succeed(power(this.#result, base, exponent, modulus, this.#context, null));
@@ -287,14 +301,24 @@ export class LibcryptoProvider extends NodeCrypto {
     return this.#leave(group);
   }
 
+  /** The octets as a number: in this one, or in a new one. */
   #number(into: Pointer, octets: Uint8Array): Pointer {
-    return some(this.#c.BN_bin2bn(octets, octets.length, into));
+    const number = some(this.#c.BN_bin2bn(this.#outside(octets), octets.length, into));
+    this.#scratch.fill(0, 0, octets.length);
+    return number;
   }
 
   #octets(number: Pointer, size: number): Uint8Array {
-    const octets = new Uint8Array(size);
-    if (this.#c.BN_bn2binpad(number, octets, size) !== size) throw this.#failure();
+    if (this.#c.BN_bn2binpad(number, this.#scratch, size) !== size) throw this.#failure();
+    const octets = copyOf(this.#scratch, 0, size);
+    this.#scratch.fill(0, 0, size);
     return octets;
+  }
+
+  /** The octets, for one call, where a call can read them. */
+  #outside(octets: Uint8Array): Uint8Array {
+    this.#scratch.set(octets);
+    return this.#scratch;
   }
 
   #encode({ octets, size }: Group, { x, y }: EcPoint): void {

@@ -54,6 +54,7 @@ export class Attendant {
   /** By its owner: a number is used again as soon as its socket is closed. */
   readonly #watched = new Map<object, number>();
   readonly #buffer = new Uint8Array(LARGEST_READ);
+  readonly #outgoing = new Uint8Array(LARGEST_READ);
   #descriptors = new Uint8Array(0);
   #view = new DataView(this.#descriptors.buffer);
   #inWork = 0;
@@ -111,7 +112,10 @@ export class Attendant {
 
   /** Send what goes without waiting; returns how many bytes did. */
   send(socket: number, bytes: Uint8Array): number {
-    return Math.max(0, this.#calls.send(socket, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL));
+    // From memory of its own: handing over a small array would move it out of the engine's heap first.
+    const outgoing = bytes.length <= this.#outgoing.length ? this.#outgoing : bytes;
+    if (outgoing !== bytes) outgoing.set(bytes);
+    return Math.max(0, this.#calls.send(socket, outgoing, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL));
   }
 
   #arrange(): void {

@@ -18,8 +18,13 @@ export class ByteQueue {
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     // A plain view: the slice method of Node's Buffer means something else.
-    this.#chunks.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
+    this.#chunks.push(chunk instanceof Buffer ? new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length) : chunk);
     this.#length += chunk.length;
+  }
+
+  /** The big-endian 32-bit value at `at`, left in the queue; undefined until it is there. */
+  u32(at: number): number | undefined {
+    return this.#length < at + 4 ? undefined : u32At(this.#joined(at + 4), at);
   }
 
   /** The first `size` bytes, left in the queue; undefined until they are there. */
@@ -34,8 +39,11 @@ export class ByteQueue {
     if (size === 0) return NONE;
     const first = this.#joined(size);
     this.#length -= size;
-    if (first.length === size) this.#chunks.shift();
-    else this.#chunks[0] = first.subarray(size);
+    if (first.length === size) {
+      this.#chunks.shift();
+      return first;
+    }
+    this.#chunks[0] = first.subarray(size);
     return first.subarray(0, size);
   }
 

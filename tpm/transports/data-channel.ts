@@ -4,7 +4,7 @@
  * up in TPM 1.2), a simulator frame with a number below 0x100.
  */
 import type { Board } from './board.ts';
-import { type ByteQueue, u32At } from './bytes.ts';
+import type { ByteQueue } from './bytes.ts';
 import type { Outcome, Protocol, Step } from './connection.ts';
 import { bareResponse, MAX_COMMAND, TPM_HEADER, TPM_RC } from './protocol.ts';
 import {
@@ -25,11 +25,9 @@ export function dataProtocol(board: Board, host: DataHost, sizes: TrafficSizes):
   return {
     highWater: 2 * MAX_SIMULATOR_FRAME,
     step(queue, alone) {
-      const head = queue.peek(4);
-      if (!head) return 'incomplete';
-      return u32At(head, 0) < 0x100
-        ? simulatorStep(board, host, sizes, queue, alone)
-        : rawStep(board, sizes, queue, alone);
+      const head = queue.u32(0);
+      if (head === undefined) return 'incomplete';
+      return head < 0x100 ? simulatorStep(board, host, sizes, queue, alone) : rawStep(board, sizes, queue, alone);
     },
   };
 }
@@ -46,9 +44,8 @@ const badSize: Outcome = { bytes: bareResponse(TPM_RC.COMMAND_SIZE), close: true
 const notTpm12: Outcome = { bytes: bareResponse(TPM_RC.VALUE) };
 
 function rawStep(board: Board, sizes: TrafficSizes, queue: ByteQueue, alone: boolean): Step {
-  const head = queue.peek(6);
-  if (!head) return 'incomplete';
-  const size = u32At(head, 2);
+  const size = queue.u32(2);
+  if (size === undefined) return 'incomplete';
   // Where the next command would start is unknown: answer, then close.
   if (size < TPM_HEADER || size > MAX_COMMAND) return badSize;
   const command = queue.take(size);
