@@ -7,6 +7,7 @@ export * from './hypercall.ts';
 export { createKvmEngine, type KvmEngineOptions } from './kvm/engine.ts';
 export { type KvmReport, probeKvm } from './kvm/probe.ts';
 export * from './linux/index.ts';
+export * from './loaders/measured-multiboot.ts';
 export * from './loaders/multiboot.ts';
 export * from './snapshot/index.ts';
 export type { Firmware, V86Cpu, V86Io } from './v86/cpu.ts';

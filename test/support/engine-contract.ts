@@ -11,6 +11,7 @@ import {
 } from 'nexus-tcb/vmm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { diskContract } from './disk-contract.ts';
+import { measuredContract } from './measured-contract.ts';
 import { Probe } from './probe.ts';
 
 const MIB = 1024 * 1024;
@@ -160,6 +161,8 @@ export function engineContract(open: () => Promise<Engine>, { snapshots }: { rea
   });
 
   describe('a disk', () => diskContract(() => engine));
+
+  describe('a measured image', () => measuredContract(() => engine));
 
   describe('isolation', () => {
     it('two partitions share nothing but the frames that both have mapped', async () => {

@@ -53,6 +53,13 @@ export const V86_INTERRUPTS: InterruptControllers = {
   overrides: [{ line: 9, input: 9, levelHigh: true }],
 };
 
+/** Both engines' machines as the monitor lays them out: the I/O APIC's inputs are the ISA lines, and there is no PCI. */
+export const MONITOR_MACHINE = { power: V86_POWER, interrupts: V86_INTERRUPTS };
+
+/** TPM register model of a guest on an engine. */
+export const tpmInterfaceOf = (engine: { readonly name: 'v86' | 'kvm' }): TpmInterface =>
+  engine.name === 'v86' ? 'tis' : 'crb';
+
 /** The TPM2 table of a machine's TPM. */
 export function tpmTable(tpm: NonNullable<AcpiMachine['tpm']>): TpmTable {
   return tpm.interface === 'tis'

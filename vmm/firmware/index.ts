@@ -1,3 +1,4 @@
+export { type DirectMachine, directTables, type EncodeLog, LOG_AREA } from './direct.ts';
 export { type FirmwareFile, firmwareFiles } from './fw-cfg.ts';
 export { fetchIpxe, fetchSeaBios, type SeaBiosMachine, seaBiosMachine } from './seabios.ts';
 export {

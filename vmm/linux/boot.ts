@@ -3,9 +3,8 @@
  * The monitor is the guest's boot loader, so it measures as one: the names in the log are those that a kernel's own
  * EFI stub uses (TCG PC Client Platform Firmware Profile 1.06, section 10; Linux drivers/firmware/efi/libstub).
  */
-import { placeTables } from '../acpi/layout.ts';
-import type { AcpiMachine } from '../acpi/machine.ts';
 import type { EntryState, Segment } from '../engine.ts';
+import { ACPI_BASE, type DirectMachine, directSegments, directTables, LOG_AREA } from '../firmware/direct.ts';
 import { bootParams, type MemoryRange, rngSeed } from './boot-params.ts';
 import { pvhEntry } from './elf.ts';
 import { LinuxGuestError } from './error.ts';
@@ -22,10 +21,7 @@ export interface KernelBoot {
   readonly seed?: Uint8Array;
 }
 
-export interface LinuxBoot extends KernelBoot {
-  /** What ACPI declares; its log area is set here. */
-  readonly machine: Omit<AcpiMachine, 'tpm'>;
-  readonly tpm?: 'tis' | 'crb';
+export interface LinuxBoot extends KernelBoot, DirectMachine {
   /** The event log for the log area, given after the TPM has been extended. Up to `LOG_AREA.size` bytes. */
   readonly eventLog?: Uint8Array;
 }
@@ -42,36 +38,19 @@ const BOOT_PARAMS = 0x10000;
 const SETUP_DATA = 0x11000;
 const COMMAND_LINE = 0x20000;
 const LOW_RAM_END = 0x9f000;
-const ACPI_BASE = 0xe0000;
-export const LOG_AREA = { address: 0xf0000, size: 0x10000 } as const;
 const COMMAND_LINE_MAX = 2047;
-
-/** The ACPI tables of a direct boot. */
-export const directTables = ({ machine, tpm }: Pick<LinuxBoot, 'machine' | 'tpm'>) =>
-  placeTables({ ...machine, ...(tpm && { tpm: { interface: tpm, logArea: LOG_AREA } }) }, ACPI_BASE);
 
 /** Place everything. Throws LinuxGuestError LINUX_MEMORY when it does not fit. */
 export function placeLinux(boot: LinuxBoot): PlacedLinux {
   const { memoryBytes, eventLog } = boot;
-  if (eventLog !== undefined && eventLog.length > LOG_AREA.size) {
-    throw new LinuxGuestError('LINUX_MEMORY', `the event log has ${eventLog.length} bytes; its area ${LOG_AREA.size}`);
-  }
-  const acpi = directTables(boot);
   const memory: MemoryRange[] = [
     { start: 0, size: LOW_RAM_END, type: 'ram' },
     { start: ACPI_BASE, size: LOG_AREA.address - ACPI_BASE, type: 'acpi' },
     { start: LOG_AREA.address, size: LOG_AREA.size, type: 'nvs' },
     { start: MEBIBYTE, size: memoryBytes - MEBIBYTE, type: 'ram' },
   ];
-  const { segments, entry } = placeKernel(boot, memoryBytes, memory, acpi.rsdp);
-  return {
-    segments: [
-      ...segments,
-      { gpa: acpi.base, bytes: acpi.bytes },
-      ...(eventLog ? [{ gpa: LOG_AREA.address, bytes: eventLog }] : []),
-    ],
-    entry,
-  };
+  const { segments, entry } = placeKernel(boot, memoryBytes, memory, directTables(boot).rsdp);
+  return { segments: [...segments, ...directSegments(boot, eventLog)], entry };
 }
 
 /** What firmware has at the top of memory: tables, the event log, its own stacks. */

@@ -1,6 +1,6 @@
 export { linuxCache } from './apt.ts';
 export { type FirmwareLaunch, launchBehindFirmware } from './behind-firmware.ts';
-export { directTables, type LinuxBoot, LOG_AREA, type PlacedLinux, placeLinux } from './boot.ts';
+export { type LinuxBoot, type PlacedLinux, placeLinux } from './boot.ts';
 export { LinuxGuestError } from './error.ts';
 export { FAST_COMMAND_LINE, fetchLinux, type LinuxArchitecture, type LinuxFiles } from './guest.ts';
 export { READY_MARK } from './init.ts';

@@ -1,9 +1,9 @@
 /** A measured Linux guest, started: TPM, measurements, event log, memory, machine. */
 import { randomBytes } from 'node:crypto';
 import type { TpmDevice } from '../../tpm/device.ts';
-import { V86_INTERRUPTS, V86_POWER } from '../acpi/machine.ts';
+import { MONITOR_MACHINE, tpmInterfaceOf } from '../acpi/machine.ts';
 import type { Engine, Vm, VmExit, VmSpec } from '../engine.ts';
-import { closePlatformHierarchy, type MeasuredLog, measure, startTpm } from '../firmware/tpm-startup.ts';
+import { type EncodeLog, measureBoot } from '../firmware/direct.ts';
 import type { DeviceSpec } from '../v86/device.ts';
 import { type Disk, diskDevice, jitGate, powerDevice, tpmDevice } from '../v86/devices/index.ts';
 import { placeLinux } from './boot.ts';
@@ -21,8 +21,7 @@ export interface LinuxMachine {
   readonly tpm?: TpmDevice;
   /** Its disk, `/dev/vda`. */
   readonly disk?: Disk;
-  /** Writes the TCG crypto-agile event log; the attestation room's writer. */
-  readonly encodeLog: (log: MeasuredLog) => Uint8Array;
+  readonly encodeLog: EncodeLog;
 }
 
 export interface LinuxLaunch extends LinuxMachine {
@@ -46,12 +45,6 @@ export interface LaunchedLinux {
 /** What the kernel's generator holds. */
 const SEED_SIZE = 32;
 
-/** Both engines' machines: the I/O APIC's inputs are the ISA lines, and there is no PCI. */
-const MACHINE = { power: V86_POWER, interrupts: V86_INTERRUPTS };
-
-/** TPM register model of a guest on this engine. */
-const tpmInterfaceOf = (engine: Engine) => (engine.name === 'v86' ? ('tis' as const) : ('crb' as const));
-
 /** The devices of a Linux guest; a resumed one needs the same. */
 export const linuxDevices = (engine: Engine, tpm?: TpmDevice, disk?: Disk): DeviceSpec[] => [
   powerDevice(),
@@ -67,16 +60,12 @@ export const linuxDevices = (engine: Engine, tpm?: TpmDevice, disk?: Disk): Devi
 export async function prepareLinux(engine: Engine, machine: LinuxMachine): Promise<PreparedLinux> {
   const { files, commandLine, memoryBytes, tpm, disk } = machine;
   const boot = {
-    ...{ ...files, commandLine, memoryBytes, machine: { ...MACHINE, disk: disk !== undefined } },
+    ...{ ...files, commandLine, memoryBytes, machine: { ...MONITOR_MACHINE, disk: disk !== undefined } },
     ...(tpm && { tpm: tpmInterfaceOf(engine) }),
   };
-  let eventLog = new Uint8Array(0);
-  if (tpm) {
-    tpm.powerOn();
-    await startTpm(tpm);
-    eventLog = Uint8Array.from(machine.encodeLog(await measure(tpm, measuredEvents(boot, machine.monitorVersion))));
-    await closePlatformHierarchy(tpm);
-  }
+  const eventLog = tpm
+    ? await measureBoot(tpm, measuredEvents(boot, machine.monitorVersion), machine.encodeLog)
+    : new Uint8Array(0);
   const { segments, entry } = placeLinux({ ...boot, seed: randomBytes(SEED_SIZE), ...(tpm && { eventLog }) });
   return { spec: { memoryBytes, segments, entry, acpi: true, devices: linuxDevices(engine, tpm, disk) }, eventLog };
 }

@@ -3,14 +3,12 @@
  * loader, so its events carry the names that both would give them. TCG PC Client Platform Firmware Profile 1.06,
  * sections 3.3.4 (which PCR) and 10.4 (event types); tags of Linux drivers/firmware/efi/libstub/efi-stub-helper.c.
  */
+import { firmwareEvents } from '../firmware/direct.ts';
 import type { MeasuredEvent } from '../firmware/tpm-startup.ts';
-import { directTables, type KernelBoot, type LinuxBoot } from './boot.ts';
+import type { KernelBoot, LinuxBoot } from './boot.ts';
 
 const EV = {
-  POST_CODE: 0x01,
-  SEPARATOR: 0x04,
   EVENT_TAG: 0x06,
-  S_CRTM_VERSION: 0x08,
   EFI_BOOT_SERVICES_APPLICATION: 0x80000003,
 } as const;
 
@@ -24,19 +22,7 @@ export function measuredEvents(
   boot: Pick<LinuxBoot, 'kernel' | 'initrd' | 'commandLine' | 'machine' | 'tpm'>,
   monitorVersion: string,
 ): MeasuredEvent[] {
-  const version = utf16(`${monitorVersion}\0`);
-  const separator = new Uint8Array(4);
-  return [
-    { pcr: 0, type: EV.S_CRTM_VERSION, measured: [version], event: version },
-    { pcr: 0, type: EV.POST_CODE, measured: [directTables(boot).bytes], event: latin1('ACPI DATA') },
-    ...[0, 1, 2, 3, 4, 5, 6, 7].map((pcr) => ({
-      pcr,
-      type: EV.SEPARATOR,
-      measured: [separator],
-      event: separator,
-    })),
-    ...kernelEvents(boot),
-  ];
+  return [...firmwareEvents(boot, monitorVersion), ...kernelEvents(boot)];
 }
 
 /** What a loader measures, whatever firmware was there before it. */
