@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Agent } from '../attestation/agent/agent.ts';
+import { ekCertificates } from '../attestation/agent/keys.ts';
 import { type AttestReply, VerifierClient } from '../attestation/client.ts';
 import { EVENT, EventLogWriter } from '../attestation/eventlog/format.ts';
 import { createVerifier, type Verifier } from '../attestation/verifier/verifier.ts';
@@ -174,6 +175,23 @@ describe.each([
       expect((await running.attest()).failed).toContain('ima-replay');
     },
   );
+
+  it.skipIf(skipped)('sends the issuers of its EK certificate where only their root is trusted', async () => {
+    await agent.enrol('laptop');
+    const [issuer = new Uint8Array(), root = new Uint8Array()] = manufactured.authority;
+    const certificates = { anchors: [Buffer.from(root).toString('base64')], require: ['ek'] };
+    await admin.putReference('default', { ...(await agent.reference()), certificates });
+    expect((await agent.attest()).failed).toEqual(['ek-certificate']);
+    const sending = new Agent({
+      tpm,
+      verifier: admin,
+      eventLog: join(directory, 'log'),
+      imaList: join(directory, 'none'),
+      ekCertificates: [...(await ekCertificates(tpm, 'ecc')), issuer],
+      certificates: {},
+    });
+    expect(await sending.attest()).toMatchObject({ state: 'affirming', failed: [] });
+  });
 
   it.skipIf(skipped)('attests registers that no boot log explains, where there is none', async () => {
     const bare = new Agent({

@@ -12,6 +12,7 @@ import { toHex } from '../bytes.ts';
 import { type AttestReply, type ReleaseReply, type VerifierClient, VerifierRefusal } from '../client.ts';
 import { hashByName } from '../hash.ts';
 import { imaListAfter } from '../ima/list.ts';
+import type { MachineCertificates } from '../machine/certificates.ts';
 import { encodeMachineEvidence, type PcrValues } from '../machine/evidence.ts';
 import { decodeQuote } from '../quote.ts';
 import { boundNonce } from '../verifier/attestations.ts';
@@ -41,6 +42,8 @@ export interface AgentOptions {
   readonly selection?: readonly Selection[];
   /** EK certificate chain, DER, where the TPM holds none. */
   readonly ekCertificates?: readonly Uint8Array[];
+  /** Send the EK's certificate and its issuers with the evidence, and the platform's certificate with its own (DER). */
+  readonly certificates?: { readonly platform?: readonly Uint8Array[] };
   /** Default: where Linux shows them. A missing file is an empty log, or no list. */
   readonly eventLog?: string;
   readonly imaList?: string;
@@ -91,6 +94,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #tpm: TpmClient;
   readonly #kind: KeyKind;
+  #ekCertificates: readonly Uint8Array[] | undefined;
   /** How much of IMA's list the verifier has acknowledged to this object. */
   #shown: AttestReply['shown'];
 
@@ -102,7 +106,7 @@ export class Agent {
 
   /** Enrol, or enrol again with the same TPM; returns the platform's name. Throws `VerifierRefusal`, `AgentError`. */
   async enrol(platform?: string): Promise<string> {
-    const certificates = this.#options.ekCertificates ?? (await ekCertificates(this.#tpm, this.#kind));
+    const certificates = await this.#ekChain();
     return withKey(this.#tpm, endorsementKey(this.#tpm, this.#kind), (ek) =>
       withKey(this.#tpm, attestationKey(this.#tpm, this.#kind), async (ak) => {
         const enrolled = await this.#options.verifier.enrol(
@@ -119,6 +123,17 @@ export class Agent {
     );
   }
 
+  /** NV is slow, and its certificates do not change: read once. */
+  async #ekChain(): Promise<readonly Uint8Array[]> {
+    this.#ekCertificates ??= this.#options.ekCertificates ?? (await ekCertificates(this.#tpm, this.#kind));
+    return this.#ekCertificates;
+  }
+
+  async #certificates(): Promise<MachineCertificates | undefined> {
+    const { certificates } = this.#options;
+    return certificates && { ek: await this.#ekChain(), ...certificates };
+  }
+
   /** Evidence over a nonce, with the whole of IMA's list. */
   async evidence(nonce: Uint8Array): Promise<Uint8Array> {
     return (await this.#evidenceSince(nonce, undefined)).evidence;
@@ -130,6 +145,7 @@ export class Agent {
     since: AttestReply['shown'],
   ): Promise<{ readonly evidence: Uint8Array; readonly since: AttestReply['shown'] }> {
     const selection = this.#selection(this.#imaRuns());
+    const certificates = await this.#certificates();
     return withKey(this.#tpm, attestationKey(this.#tpm, this.#kind), async (ak) => {
       const { quoted, signature } = await this.#tpm.Quote({
         signHandle: ak.handle,
@@ -150,6 +166,7 @@ export class Agent {
         eventLog: readIfThere(this.#options.eventLog ?? EVENT_LOG) ?? EMPTY,
         pcrs,
         ...(ima !== undefined && { ima }),
+        ...(certificates !== undefined && { certificates }),
       });
       return { evidence, since: rest === undefined ? undefined : since };
     });

@@ -23,6 +23,8 @@ interface Flags {
   readonly key: KeyKind;
   readonly pcrs?: string;
   readonly ekCertificate: string[];
+  readonly sendCertificates?: boolean;
+  readonly platformCertificate: string[];
   readonly eventLog?: string;
   readonly imaList?: string;
   readonly json?: boolean;
@@ -43,6 +45,13 @@ function withMachine(command: Command, { calls } = { calls: true }): Command {
     )
     .option('--pcrs <selection>', 'what to quote, as sha256:0,1,2,3,4,5,6,7+sha1:10; default: 0-7, and 10 with IMA')
     .option('--ek-certificate <file>', 'EK certificate (DER) where the TPM holds none; issuers follow', collect, [])
+    .option('--send-certificates', 'send the EK certificate and its issuers with the evidence', false)
+    .option(
+      '--platform-certificate <file>',
+      'send the platform’s attribute certificate (DER) too; issuers follow',
+      collect,
+      [],
+    )
     .option('--event-log <file>', 'boot log, instead of the running kernel’s')
     .option('--ima-list <file>', 'IMA list, instead of the running kernel’s');
 }
@@ -64,6 +73,9 @@ function selection(text: string): Selection[] {
   });
 }
 
+const readFiles = (paths: readonly string[]): Uint8Array[] =>
+  paths.map((path) => new Uint8Array(fs.readFileSync(path)));
+
 /** Read the arguments, open the TPM, run, close. */
 async function withAgent(flags: Flags, use: (agent: Agent) => Promise<Outcome>): Promise<void> {
   await conclude(flags.json ?? false, async () => {
@@ -72,8 +84,9 @@ async function withAgent(flags: Flags, use: (agent: Agent) => Promise<Outcome>):
       verifier: new VerifierClient(httpUrl('--verifier', flags.verifier ?? NOWHERE), token),
       key: flags.key,
       ...(flags.pcrs !== undefined && { selection: selection(flags.pcrs) }),
-      ...(flags.ekCertificate.length > 0 && {
-        ekCertificates: flags.ekCertificate.map((path) => new Uint8Array(fs.readFileSync(path))),
+      ...(flags.ekCertificate.length > 0 && { ekCertificates: readFiles(flags.ekCertificate) }),
+      ...((flags.sendCertificates === true || flags.platformCertificate.length > 0) && {
+        certificates: flags.platformCertificate.length > 0 ? { platform: readFiles(flags.platformCertificate) } : {},
       }),
       ...(flags.eventLog !== undefined && { eventLog: flags.eventLog }),
       ...(flags.imaList !== undefined && { imaList: flags.imaList }),
