@@ -178,7 +178,9 @@ export class Partition implements HostedPartition {
     const { code, frames, entry } = load(config, allowDebug);
     const measured = code ? frames.map(({ page }) => page) : [];
     const allotment = new Allotment(machine, config.kind, config.memoryBytes, measured);
-    const services = new PartitionServices(config.name, code, platform, relay);
+    const services = new PartitionServices(config.name, code, platform, relay, (kind, locality) => {
+      return machine.call(allotment.id, CALLS.gate.number, [kind, locality, 0, 0, 0, 0]) < ERROR_BASE;
+    });
     this.exit = undefined;
     this.hypercalls = 0;
     this.refusals = 0;

@@ -1,4 +1,5 @@
 /** The services of the nexus to one partition: what is asked is parsed, judged, done, and encoded as the ABI says. */
+import { GATE_READ, GATE_USE, LOCALITY_STANDARD, LOCALITY_TRUSTED } from '../core/index.ts';
 import { SERVICE_ERROR } from './abi.ts';
 import type { NexusKeys, SealSelector } from './keys.ts';
 import { parseRequest, type RelayRequest, ServiceError, type ServiceRequest } from './requests.ts';
@@ -28,6 +29,9 @@ export interface ServiceRelay {
   handle(request: RelayRequest): Promise<Uint8Array>;
 }
 
+/** The core's word on what this partition may do with the platform's TPM: its call `gate`. */
+export type ServiceGate = (kind: number, locality: number) => boolean;
+
 /** Counters that a partition has. */
 export const COUNTERS_PER_PARTITION = 8;
 /** The counter that rollback-protected blobs are bound to. */
@@ -40,9 +44,17 @@ export class PartitionServices {
   private readonly code: TrustedCode | undefined;
   private readonly platform: ServicePlatform;
   private readonly relay: ServiceRelay;
+  private readonly gate: ServiceGate;
 
   /** `code` is absent for a standard partition, which may use randomness and the relay only. */
-  constructor(name: string, code: TrustedCode | undefined, platform: ServicePlatform, relay: ServiceRelay) {
+  constructor(
+    name: string,
+    code: TrustedCode | undefined,
+    platform: ServicePlatform,
+    relay: ServiceRelay,
+    gate: ServiceGate,
+  ) {
+    this.gate = gate;
     this.name = name;
     this.code = code;
     this.platform = platform;
@@ -54,12 +66,20 @@ export class PartitionServices {
     const request = parseRequest(call, input);
     switch (request.service) {
       case 'random':
+        this.require(GATE_READ, LOCALITY_STANDARD, request.service);
         return this.platform.random(request.count);
       case 'relay':
         return this.relay.handle(request.relay);
       default:
+        this.require(GATE_USE, LOCALITY_TRUSTED, request.service);
         return this.trusted(request, this.requireCode(request.service));
     }
+  }
+
+  /** Who may use the platform's keys is for the core to say, which is proved. */
+  private require(kind: number, locality: number, service: string): void {
+    if (this.gate(kind, locality)) return;
+    throw new ServiceError(SERVICE_ERROR.DENIED, `the core refuses ${service} to ${this.name}`);
   }
 
   private async trusted(
