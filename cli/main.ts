@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The `nexus` command. One file per subcommand in `commands/`; this file only lists them. */
+import { basename } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { EXIT, exitCodeOf, reportError, UsageError } from './errors.ts';
 import { examples } from './output.ts';
@@ -47,12 +48,16 @@ function overrideExits(command: Command, path = 'nexus'): Command {
   return command.configureOutput({ outputError }).exitOverride();
 }
 
-const asked = COMMANDS[process.argv[2] ?? ''];
+const [node = '', self = '', ...words] = process.argv;
+/** Called by the name swtpm (a link), it is `nexus tpm swtpm`. */
+const argv = [node, self, ...(basename(self) === 'swtpm' ? ['tpm', 'swtpm'] : []), ...words];
+
+const asked = COMMANDS[argv[2] ?? ''];
 for (const load of asked ? [asked] : Object.values(COMMANDS)) program.addCommand(await load());
 overrideExits(program);
 
 try {
-  await program.parseAsync();
+  await program.parseAsync(argv);
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;

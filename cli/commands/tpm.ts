@@ -14,7 +14,8 @@ import {
   withHome,
   withKey,
 } from '../tpm/home.ts';
-import { type ServeFlags, serve } from '../tpm/serve.ts';
+import { type Listening, type ServeFlags, serve } from '../tpm/serve.ts';
+import { SWTPM_CAPABILITIES, swtpmRequest } from '../tpm/swtpm-options.ts';
 
 export function tpmCommand(): Command {
   return new Command('tpm')
@@ -28,6 +29,7 @@ export function tpmCommand(): Command {
       ),
     )
     .addCommand(serveCommand().exitOverride())
+    .addCommand(swtpmCommand().exitOverride())
     .addCommand(manufactureCommand().exitOverride())
     .addCommand(exportCommand().exitOverride())
     .addCommand(importCommand().exitOverride())
@@ -50,6 +52,9 @@ function serveCommand(): Command {
     )
     .option('--off', 'begin without power: a client powers it on (CMD_INIT, POWER_ON)', false)
     .option('--terminate', 'end when the last connection does', false)
+    .option('--daemon', 'go on in the background; this command ends when every channel stands', false)
+    .option('--pid-file <file>', 'write the process’s number there while it listens')
+    .option('--log-file <file>', 'write messages there instead of on standard error')
     .option('--no-auto-shutdown', 'do not send TPM2_Shutdown before a stop that a client asks for')
     .addHelpText(
       'after',
@@ -58,22 +63,52 @@ function serveCommand(): Command {
         ['nexus tpm serve --startup clear --json', 'for scripts: one JSON document when it listens'],
         ['nexus tpm serve --mssim 2321 --state ./tpm', 'for TPM2TOOLS_TCTI=mssim:port=2321'],
         ['nexus tpm serve --qemu /tmp/tpm.sock --terminate', 'ends with the virtual machine'],
+        ['nexus tpm serve --daemon --pid-file tpm.pid', 'in CI; end it with kill "$(cat tpm.pid)"'],
         ['nexus tpm serve --durability process', 'faster NV writes; a power cut may lose the last ones'],
       ),
     )
-    .action(async (flags: ServeFlags) => {
-      const json = flags.json ?? false;
-      await conclude(json, () =>
-        serve(flags, ({ places }) => {
-          if (json) process.stdout.write(`${JSON.stringify({ listening: places }, null, 2)}\n`);
-          else {
-            for (const { channel, at, hint } of places) {
-              process.stdout.write(`${channel} channel at ${placeName(at)}${hint ? `   ${hint}` : ''}\n`);
-            }
-          }
-        }),
-      );
+    .action((flags: ServeFlags) => runServe(flags));
+}
+
+function runServe(flags: ServeFlags): Promise<void> {
+  const json = flags.json ?? false;
+  return conclude(json, () =>
+    serve(flags, ({ places }) => {
+      process.stdout.write(json ? `${JSON.stringify({ listening: places }, null, 2)}\n` : listing(places));
+    }),
+  );
+}
+
+function listing(places: Listening['places']): string {
+  return places
+    .map(({ channel, at, hint }) => `${channel} channel at ${placeName(at)}${hint ? `   ${hint}` : ''}\n`)
+    .join('');
+}
+
+/** The words after `swtpm` are swtpm's own, `--help` included. */
+function swtpmCommand(): Command {
+  const command = new Command('swtpm')
+    .description('serve a TPM as the command line of swtpm asks, for scripts that start swtpm')
+    .argument('[words...]', 'what swtpm was to be called with')
+    .allowUnknownOption()
+    .helpOption(false)
+    .addHelpText(
+      'after',
+      examples(
+        ['nexus tpm swtpm socket --tpm2 --server port=2321 --ctrl type=tcp,port=2322', 'as swtpm would'],
+        ['ln -s "$(command -v nexus)" ~/bin/swtpm', 'a program of that name, for scripts that look for one'],
+      ),
+    );
+  return command.action(async (words: string[]) => {
+    await conclude(false, async () => {
+      const request = swtpmRequest(words, process.env);
+      if (request.kind === 'serve') return serve(request.flags, () => {});
+      if (request.kind === 'capabilities')
+        return { json: SWTPM_CAPABILITIES, text: JSON.stringify(SWTPM_CAPABILITIES) };
+      if (request.kind === 'help') return { json: {}, text: command.helpInformation().trimEnd() };
+      return { json: {}, text: 'TPM emulator version 0.7.1, as served by nexus' };
     });
+  });
 }
 
 function manufactureCommand(): Command {

@@ -1,6 +1,8 @@
 /** The body of `nexus tpm serve`. */
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type Channel, type Place, serveTpm } from '../../tpm/index.ts';
 import type { Outcome } from '../output.ts';
+import { detach, isDetached, reportListening } from './daemon.ts';
 import { type HomeFlags, openHome } from './home.ts';
 
 export interface ServeFlags extends HomeFlags {
@@ -8,11 +10,16 @@ export interface ServeFlags extends HomeFlags {
   readonly mssim?: number;
   readonly qemu?: string;
   readonly data?: string;
+  /** Channels by themselves, instead of those that the four before stand for. */
+  readonly listen?: readonly Wanted[];
   readonly host: string;
   readonly startup: 'none' | 'clear' | 'state';
   readonly off: boolean;
   readonly terminate: boolean;
   readonly autoShutdown: boolean;
+  readonly daemon?: boolean;
+  readonly pidFile?: string;
+  readonly logFile?: string;
   readonly json?: boolean;
 }
 
@@ -24,13 +31,15 @@ export interface Listening {
 const DEFAULT_PORT = 2321;
 const STARTUP = { clear: 0, state: 1 } as const;
 
-interface Wanted {
+/** A channel to be served. */
+export interface Wanted {
   readonly channel: Channel;
   readonly at: Place;
   readonly hint?: string;
 }
 
-function wanted(flags: ServeFlags): Wanted[] {
+function wanted(flags: ServeFlags): readonly Wanted[] {
+  if (flags.listen) return flags.listen;
   const { host, mssim, qemu, data } = flags;
   const nothing = mssim === undefined && qemu === undefined && data === undefined;
   const swtpm = flags.swtpm ?? (nothing ? DEFAULT_PORT : undefined);
@@ -59,6 +68,7 @@ function wanted(flags: ServeFlags): Wanted[] {
 
 /** Serve until a signal or a client ends it. `ready` is called when every channel stands. */
 export async function serve(flags: ServeFlags, ready: (listening: Listening) => void): Promise<Outcome> {
+  if (flags.daemon && !isDetached()) return detach(flags.logFile);
   const home = await openHome(flags);
   let end: (why: string) => void = () => {};
   const ended = new Promise<string>((resolve) => {
@@ -76,10 +86,13 @@ export async function serve(flags: ServeFlags, ready: (listening: Listening) => 
       dedicated: true,
       onShutdown: () => end('shutdown'),
       ...(flags.terminate ? { onIdle: () => end('last connection closed') } : {}),
-      log: (message) => process.stderr.write(`nexus tpm: ${message}\n`),
+      log: (message) => log(flags, `nexus tpm: ${message}\n`),
     });
     for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, onSignal);
-    ready({ places: list.map((place, i) => ({ ...place, at: server.places[i] ?? place.at })) });
+    if (flags.pidFile !== undefined) writeFileSync(flags.pidFile, `${process.pid}\n`);
+    const places = list.map((place, i) => ({ ...place, at: server.places[i] ?? place.at }));
+    ready({ places });
+    reportListening(places);
     const why = await ended;
     await server.close();
     await home.board.stop();
@@ -87,7 +100,14 @@ export async function serve(flags: ServeFlags, ready: (listening: Listening) => 
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, onSignal);
     await home.close();
+    if (flags.pidFile !== undefined) rmSync(flags.pidFile, { force: true });
   }
+}
+
+/** A daemon's standard error is its log file already. */
+function log({ logFile, daemon }: ServeFlags, line: string): void {
+  if (logFile === undefined || daemon) process.stderr.write(line);
+  else appendFileSync(logFile, line, { mode: 0o600 });
 }
 
 function startupCommand(type: 0 | 1): Uint8Array {
