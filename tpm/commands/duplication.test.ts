@@ -32,18 +32,23 @@ const parentArea: Infer<typeof TPM2B_PUBLIC> = {
   unique: { x: EMPTY, y: EMPTY },
 };
 
-it('a sealed object moves to a new parent under both wraps, and not when it was changed', async () => {
+async function startedWithParent() {
   const tpm = await Tpm.create();
   tpm.powerOn();
   const client = await TpmClient.of(tpm);
   await client.Startup({ startupType: TPM_SU.CLEAR });
-  const parent = await client.CreatePrimary({
+  const { objectHandle: parentHandle } = await client.CreatePrimary({
     primaryHandle: TPM_RH.OWNER,
     inSensitive: { userAuth: EMPTY, data: EMPTY },
     inPublic: parentArea,
     outsideInfo: EMPTY,
     creationPCR: [],
   });
+  return { client, parentHandle };
+}
+
+it('a sealed object moves to a new parent under both wraps, and not when it was changed', async () => {
+  const { client, parentHandle } = await startedWithParent();
   const allow = async (type: 'policy' | 'trial') => {
     const session = await client.startSession({ type });
     await client.PolicyCommandCode({ policySession: session.handle, code: TPM_CC.Duplicate });
@@ -52,7 +57,7 @@ it('a sealed object moves to a new parent under both wraps, and not when it was 
   const trial = await allow('trial');
   const { policyDigest } = await client.PolicyGetDigest({ policySession: trial.handle });
   const made = await client.Create({
-    parentHandle: parent.objectHandle,
+    parentHandle,
     inSensitive: { userAuth: EMPTY, data: Uint8Array.of(1, 2, 3) },
     inPublic: {
       type: TPM_ALG.KEYEDHASH,
@@ -66,14 +71,14 @@ it('a sealed object moves to a new parent under both wraps, and not when it was 
     creationPCR: [],
   });
   const child = await client.Load({
-    parentHandle: parent.objectHandle,
+    parentHandle,
     inPrivate: made.outPrivate,
     inPublic: made.outPublic,
   });
   const moved = await client.Duplicate(
     {
       objectHandle: child.objectHandle,
-      newParentHandle: parent.objectHandle,
+      newParentHandle: parentHandle,
       encryptionKeyIn: EMPTY,
       symmetricAlg: AES,
     },
@@ -81,7 +86,7 @@ it('a sealed object moves to a new parent under both wraps, and not when it was 
   );
   expect(moved.encryptionKeyOut).toHaveLength(16);
   const importing = {
-    parentHandle: parent.objectHandle,
+    parentHandle,
     encryptionKey: moved.encryptionKeyOut,
     objectPublic: made.outPublic,
     duplicate: moved.duplicate,
@@ -93,9 +98,59 @@ it('a sealed object moves to a new parent under both wraps, and not when it was 
   const { outPrivate } = await client.Import(importing);
   await client.FlushContext({ flushHandle: child.objectHandle });
   const again = await client.Load({
-    parentHandle: parent.objectHandle,
+    parentHandle,
     inPrivate: outPrivate,
     inPublic: made.outPublic,
   });
   expect((await client.Unseal({ itemHandle: again.objectHandle })).outData).toEqual(Uint8Array.of(1, 2, 3));
+});
+
+const keyedHash: Infer<typeof TPM2B_PUBLIC> = {
+  type: TPM_ALG.KEYEDHASH,
+  nameAlg: TPM_ALG.SHA256,
+  objectAttributes: TPMA_OBJECT.userWithAuth,
+  authPolicy: EMPTY,
+  parameters: { scheme: NULL },
+  unique: EMPTY,
+};
+
+it('the size of a private area does not tell how long its authorisation value is', async () => {
+  const { client, parentHandle } = await startedWithParent();
+  const sizes = new Set<number>();
+  for (const length of [0, 1, 31, 32]) {
+    const { outPrivate } = await client.Create({
+      parentHandle,
+      inSensitive: { userAuth: new Uint8Array(length).fill(7), data: Uint8Array.of(1) },
+      inPublic: keyedHash,
+      outsideInfo: EMPTY,
+      creationPCR: [],
+    });
+    sizes.add(outPrivate.length);
+  }
+  expect(sizes.size).toBe(1);
+});
+
+it('an authorisation value that another TPM filled with zeros is used without them', async () => {
+  const { client } = await startedWithParent();
+  const userAuth = Uint8Array.of(0x70, 0x77);
+  const seedValue = new Uint8Array(32).fill(1);
+  const sensitive = Uint8Array.of(1, 2, 3);
+  const { outHash } = await client.Hash({
+    data: Uint8Array.of(...seedValue, ...sensitive),
+    hashAlg: TPM_ALG.SHA256,
+    hierarchy: TPM_RH.NULL,
+  });
+  const { objectHandle } = await client.LoadExternal({
+    inPrivate: {
+      sensitiveType: TPM_ALG.KEYEDHASH,
+      authValue: Uint8Array.of(...userAuth, ...new Uint8Array(30)),
+      seedValue,
+      sensitive,
+    },
+    inPublic: { ...keyedHash, unique: outHash },
+    hierarchy: TPM_RH.NULL,
+  });
+  const session = await client.startSession({ type: 'hmac' });
+  for (const auth of [userAuth, { session, authValue: userAuth }])
+    expect((await client.Unseal({ itemHandle: objectHandle }, { auth })).outData).toEqual(sensitive);
 });

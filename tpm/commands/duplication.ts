@@ -24,7 +24,7 @@ import { auth, command } from './command.ts';
 import type { Context } from './context.ts';
 import { orNull, TPMI_DH_OBJECT } from './handles.ts';
 import { checkBinding, checkUnique } from './object-logic.ts';
-import { type Protector, sensitiveToPrivate, unwrap, wrap } from './protection.ts';
+import { type Protector, padded, sensitiveToPrivate, unwrap, wrap } from './protection.ts';
 import { about } from './refusal.ts';
 import { protectSecret, recoverSecret } from './secrets.ts';
 import { checkPublic } from './templates.ts';
@@ -87,7 +87,7 @@ export const Duplicate = command(
     const size = keySize(symmetricAlg);
     if (size === 0 ? encryptionKeyIn.length !== 0 : encryptionKeyIn.length !== 0 && encryptionKeyIn.length !== size)
       throw new TpmError(TPM_RC.SIZE, 'encryptionKeyIn');
-    let blob: Uint8Array = encode(TPM2B_SENSITIVE, sensitive);
+    let blob = padded(sensitive, name);
     let encryptionKeyOut: Uint8Array = new Uint8Array(0);
     if (size > 0) {
       const key = encryptionKeyIn.length > 0 ? encryptionKeyIn : tpm.random.bytes(size);

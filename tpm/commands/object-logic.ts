@@ -181,7 +181,7 @@ export function checkUnique(tpm: Context, area: TPMT_PUBLIC_OR_NULL): void {
   }
 }
 
-/** An object ready for a slot. */
+/** An object ready for a slot. Other TPMs pad authorisation values too: what comes from them loses its zeros here. */
 export function makeObject(
   handle: number,
   publicArea: TPMT_PUBLIC_OR_NULL,
@@ -194,7 +194,7 @@ export function makeObject(
     kind: 'object',
     handle,
     publicArea,
-    sensitive,
+    sensitive: sensitive && { ...sensitive, authValue: trimAuth(sensitive.authValue) },
     name,
     qualifiedName: qualify(name),
     hierarchy: typeof parent === 'number' ? parent : parent.hierarchy,

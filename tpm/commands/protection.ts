@@ -84,6 +84,16 @@ export function unwrap(
   return tpm.crypto.aes('cfb', false, storageKey(tpm, protector, name), iv, blob.subarray(r.pos));
 }
 
+/**
+ * A TPM2B_SENSITIVE as it leaves the TPM: the authorisation value is filled with zeros to the size of the name's digest, so
+ * that the size of what is encrypted does not tell how long it is. The reference fills it likewise.
+ */
+export function padded(sensitive: TPMT_SENSITIVE, name: Uint8Array): Uint8Array {
+  const authValue = new Uint8Array(name.length - 2); // A name is an algorithm's number, then a digest.
+  authValue.set(sensitive.authValue);
+  return encode(TPM2B_SENSITIVE, { ...sensitive, authValue });
+}
+
 /** A TPM2B_PRIVATE for a parent. */
 export function sensitiveToPrivate(
   tpm: Context,
@@ -91,7 +101,7 @@ export function sensitiveToPrivate(
   name: Uint8Array,
   parent: TpmObject,
 ): Uint8Array {
-  return wrap(tpm, protectorOf(parent), name, encode(TPM2B_SENSITIVE, sensitive), tpm.random.bytes(16));
+  return wrap(tpm, protectorOf(parent), name, padded(sensitive, name), tpm.random.bytes(16));
 }
 
 /** The sensitive area in a TPM2B_PRIVATE. */
