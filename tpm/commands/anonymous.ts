@@ -40,6 +40,7 @@ export const Commit = command(
     if ((s2.length === 0) !== (y2.length === 0)) throw new TpmError(TPM_RC.SIZE, 'y2');
     let p2: { x: Uint8Array; y: Uint8Array } | undefined;
     if (s2.length > 0) {
+      if (publicArea.nameAlg === TPM_ALG.NULL) throw new TpmError(TPM_RC.HASH, 'signHandle');
       const x2 = toBigInt(tpm.crypto.hash(publicArea.nameAlg, s2)) % curve.p;
       p2 = { x: fromBigInt(x2, curve.size), y: padLeft(y2, curve.size) };
       if (y2.length > curve.size || !tpm.crypto.ecOnCurve(curveID, p2)) throw new TpmError(TPM_RC.ECC_POINT, 's2');

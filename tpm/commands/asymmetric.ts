@@ -1,5 +1,5 @@
 /** Asymmetric primitives. Part 3, section 14. */
-import { fromBigInt, padLeft } from '../crypto/bytes.ts';
+import { fromBigInt } from '../crypto/bytes.ts';
 import { CURVES } from '../crypto/curves.ts';
 import { deriveScalar } from '../crypto/primes.ts';
 import type { EcPoint } from '../crypto/provider.ts';
@@ -27,7 +27,7 @@ import { auth, command } from './command.ts';
 import { takeCommit } from './commits.ts';
 import type { Context } from './context.ts';
 import { TPMI_DH_OBJECT } from './handles.ts';
-import { eccFieldBytes, eccOrder, loadedRsaKey, rsaExponent } from './keys.ts';
+import { belowModulus, eccFieldBytes, eccOrder, loadedRsaKey, rsaExponent } from './keys.ts';
 import { about } from './refusal.ts';
 
 type RsaScheme = Infer<typeof TPMT_RSA_DECRYPT>;
@@ -54,16 +54,6 @@ function checkRsaUse(key: TpmObject, label: Uint8Array, forbidden: number): RsaP
     throw new TpmError(TPM_RC.ATTRIBUTES, 'keyHandle');
   if (label.length > 0 && label[label.length - 1] !== 0) throw new TpmError(TPM_RC.VALUE, 'label');
   return key.publicArea;
-}
-
-/** A number below the modulus, as long as it. TPM_RC_VALUE. */
-function belowModulus(number: Uint8Array, n: Uint8Array): Uint8Array {
-  const padded = padLeft(number, n.length);
-  for (let i = 0; i < n.length; i++) {
-    if (padded[i]! < n[i]!) return padded;
-    if (padded[i]! > n[i]!) break;
-  }
-  throw new TpmError(TPM_RC.VALUE);
 }
 
 /** TPM2_RSA_Encrypt. Section 14.2. */

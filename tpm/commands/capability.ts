@@ -66,6 +66,10 @@ const ALGORITHMS: readonly (readonly [alg: number, properties: number])[] = [
   [TPM_ALG.ECB, A.symmetric | A.encrypting],
 ];
 
+/** Whether there is such an algorithm here, and the profile has it on. */
+export const hasAlgorithm = ({ profile }: Context, alg: number): boolean =>
+  ALGORITHMS.some(([each]) => each === alg) && !profile.disabledAlgorithms.has(alg);
+
 const text = (value: string): number => {
   let word = 0;
   for (let i = 0; i < 4; i++) word = (word << 8) | (i < value.length ? value.charCodeAt(i) : 0);

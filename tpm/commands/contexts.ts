@@ -117,7 +117,7 @@ export const ContextLoad = command(
       const slot = savedHandle & 0xffffff;
       const saved = sessions.saved.get(slot);
       if (saved?.handle !== savedHandle || saved.sequence !== sequence) throw new TpmError(TPM_RC.HANDLE, 'context');
-      if (sessions.loadedAvailable <= 0) throw new TpmError(TPM_RC.SESSION_MEMORY);
+      sessions.requireLoadable(sequence);
       sessions.saved.delete(slot);
       const session = sessionOf(decode(SESSION, data));
       if (sequence <= sessions.earlierContexts && session.policy.timeout !== 0n) session.policy.timeout = PASSED;

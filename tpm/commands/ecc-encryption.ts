@@ -48,7 +48,7 @@ function mask(tpm: Context, hashAlg: number, { x, y }: EcPoint, data: Uint8Array
 const check = (tpm: Context, hashAlg: number, { x, y }: EcPoint, message: Uint8Array): Uint8Array =>
   tpm.crypto.hash(hashAlg, x, message, y);
 
-/** TPM2_ECC_Encrypt: needs no more than a public point. TPM_RC_KEY, TPM_RC_SCHEME. Section 14.8. */
+/** TPM2_ECC_Encrypt: needs no more than a public point. TPM_RC_KEY, TPM_RC_ATTRIBUTES, TPM_RC_SCHEME. Section 14.8. */
 export const ECC_Encrypt = command(
   TPM_CC.ECC_Encrypt,
   {
@@ -58,6 +58,7 @@ export const ECC_Encrypt = command(
   },
   (tpm, { keyHandle, plainText, inScheme }) => {
     const { unique, parameters } = eccKey(keyHandle);
+    if (has(keyHandle, TPMA_OBJECT.restricted)) throw new TpmError(TPM_RC.ATTRIBUTES, 'keyHandle');
     const hashAlg = schemeHash(inScheme);
     const { curveID } = parameters;
     const scalar = deriveScalar(tpm.random, eccOrder(curveID));

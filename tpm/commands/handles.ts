@@ -1,6 +1,6 @@
 /** Interface types of handles, and what they stand for. Part 2, section 9. */
 import { isPin, type NvIndex } from '../state/nv.ts';
-import { has, type Sequence, type TpmObject } from '../state/objects.ts';
+import { has, type Sequence, type Slot, type TpmObject } from '../state/objects.ts';
 import { isAuthorizedPcr, PCR_COUNT } from '../state/pcr.ts';
 import type { Session } from '../state/sessions.ts';
 import { NO_POLICY, type Policy, type TpmState } from '../state/state.ts';
@@ -22,7 +22,7 @@ const isNvHandle = (handle: number): boolean => type(handle) === TPM_HT.NV_INDEX
 const isSessionHandle = (handle: number): boolean =>
   type(handle) === TPM_HT.HMAC_SESSION || type(handle) === TPM_HT.POLICY_SESSION;
 
-function slot(state: TpmState, handle: number): TpmObject | Sequence {
+function slot(state: TpmState, handle: number): Slot {
   const found = state.objects.get(handle);
   if (found === undefined) throw new TpmError(type(handle) === TPM_HT.PERSISTENT ? TPM_RC.HANDLE : TPM_RC.REFERENCE_H0);
   requireHierarchy(state, found.hierarchy, TPM_RC.HANDLE);
@@ -88,6 +88,8 @@ export const TPMI_DH_OBJECT: HandleKind<TpmObject> = {
   accepts: isObjectHandle,
   resolve: object,
 };
+/** An object or a sequence. */
+export const TPMI_DH_SLOT: HandleKind<Slot> = { name: 'TPMI_DH_OBJECT', accepts: isObjectHandle, resolve: slot };
 export const TPMI_DH_SEQUENCE: HandleKind<Sequence> = {
   name: 'TPMI_DH_OBJECT',
   accepts: isObjectHandle,

@@ -36,8 +36,7 @@ export const HierarchyControl = command(
   },
   (tpm, { authHandle, enable, state: on }) => {
     const { state } = tpm;
-    const itself = authHandle === enable && !on;
-    if (authHandle !== TPM_RH.PLATFORM && !itself) throw new TpmError(TPM_RC.AUTH_TYPE);
+    if (authHandle !== TPM_RH.PLATFORM && authHandle !== enable) throw new TpmError(TPM_RC.AUTH_TYPE);
     if (enable === TPM_RH.PLATFORM_NV) {
       state.phEnableNV = on;
       return;

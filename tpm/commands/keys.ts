@@ -27,3 +27,13 @@ export function loadedRsaKey(object: TpmObject): RsaKey {
   object.rsaKey = { n, p: padLeft(sensitive.sensitive, n.length / 2), e: rsaExponent(publicArea) };
   return object.rsaKey;
 }
+
+/** A number below the modulus, as long as it. TPM_RC_VALUE. */
+export function belowModulus(number: Uint8Array, n: Uint8Array): Uint8Array {
+  const padded = padLeft(number, n.length);
+  for (let i = 0; i < n.length; i++) {
+    if (padded[i]! < n[i]!) return padded;
+    if (padded[i]! > n[i]!) break;
+  }
+  throw new TpmError(TPM_RC.VALUE);
+}

@@ -32,7 +32,7 @@ const EMPTY = new Uint8Array(0);
 /** Whether data and sensitiveDataOrigin agree. TPM_RC_ATTRIBUTES. Part 3, section 12.1.1. */
 export function checkSensitiveCreate(area: TPMT_PUBLIC, { data, userAuth }: TPMS_SENSITIVE_CREATE): void {
   const origin = (area.objectAttributes & TPMA_OBJECT.sensitiveDataOrigin) !== 0;
-  const { sign, decrypt } = flagsOf(area);
+  const { sign, decrypt, restricted } = flagsOf(area);
   if (area.type === TPM_ALG.RSA || area.type === TPM_ALG.ECC) {
     if (!origin) throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
     if (data.length !== 0) throw new TpmError(TPM_RC.VALUE, 'inSensitive');
@@ -40,6 +40,9 @@ export function checkSensitiveCreate(area: TPMT_PUBLIC, { data, userAuth }: TPMS
     if ((data.length === 0) !== origin) throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
     if (area.type === TPM_ALG.KEYEDHASH && !sign && !decrypt && origin)
       throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
+    // What a caller knows is no secret of this TPM.
+    const fixed = (area.objectAttributes & (TPMA_OBJECT.fixedTPM | TPMA_OBJECT.fixedParent)) !== 0;
+    if (restricted && fixed && !origin) throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
   }
   if (area.type === TPM_ALG.SYMCIPHER && data.length !== 0) {
     const { sym } = area.parameters;

@@ -34,7 +34,7 @@ import {
 import { trimAuth } from './authorize.ts';
 import { auth, command } from './command.ts';
 import type { Context } from './context.ts';
-import { TPMI_DH_OBJECT, TPMI_DH_PARENT, TPMI_RH_HIERARCHY } from './handles.ts';
+import { TPMI_DH_OBJECT, TPMI_DH_PARENT, TPMI_DH_SLOT, TPMI_RH_HIERARCHY } from './handles.ts';
 import {
   checkBinding,
   checkSensitive,
@@ -48,7 +48,7 @@ import {
 } from './object-logic.ts';
 import { privateToSensitive, sensitiveToPrivate } from './protection.ts';
 import { about } from './refusal.ts';
-import { checkPublic } from './templates.ts';
+import { checkPublic, checkScheme } from './templates.ts';
 
 /** TPM2_CreatePrimary: the same template under the same seed gives the same object. Part 3, section 24.1. */
 export const CreatePrimary = command(
@@ -176,7 +176,8 @@ export const LoadExternal = command(
       if ((inPublic.objectAttributes & forbidden) !== 0) throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
     }
     about('inPublic', () => {
-      checkPublic(tpm.profile, inPublic, 'external');
+      if (inPrivate === undefined || inPublic.nameAlg === TPM_ALG.NULL) checkScheme(tpm.profile, inPublic, true);
+      else checkPublic(tpm.profile, inPublic, 'external');
       checkUnique(tpm, inPublic);
     });
     if (inPrivate !== undefined) about('inPrivate', () => checkBinding(tpm, inPublic, inPrivate));
@@ -188,18 +189,18 @@ export const LoadExternal = command(
   },
 );
 
-/** TPM2_ReadPublic. Part 3, section 12.4. */
+/** TPM2_ReadPublic: TPM_RC_SEQUENCE for a sequence, which has no public area. Part 3, section 12.4. */
 export const ReadPublic = command(
   TPM_CC.ReadPublic,
   {
-    handles: { objectHandle: TPMI_DH_OBJECT },
+    handles: { objectHandle: TPMI_DH_SLOT },
     response: { outPublic: TPM2B_PUBLIC_OR_NULL, name: TPM2B_NAME, qualifiedName: TPM2B_NAME },
   },
-  (_, { objectHandle }) => ({
-    outPublic: objectHandle.publicArea,
-    name: objectHandle.name,
-    qualifiedName: objectHandle.qualifiedName,
-  }),
+  (_, { objectHandle }) => {
+    if (objectHandle.kind === 'sequence') throw new TpmError(TPM_RC.SEQUENCE);
+    const { publicArea, name, qualifiedName } = objectHandle;
+    return { outPublic: publicArea, name, qualifiedName };
+  },
 );
 
 /** TPM2_Unseal. Part 3, section 12.7. */
@@ -288,7 +289,7 @@ function derive(
   inPublic: Uint8Array,
 ) {
   const { unique, ...rest } = about('inPublic', () => decode(TPMT_PUBLIC_DERIVE, inPublic));
-  if (rest.type === TPM_ALG.RSA || !('label' in unique)) throw new TpmError(TPM_RC.TYPE, 'inPublic');
+  if (rest.type === TPM_ALG.RSA) throw new TpmError(TPM_RC.TYPE, 'inPublic');
   if ((rest.objectAttributes & TPMA_OBJECT.sensitiveDataOrigin) !== 0)
     throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
   const empty = new Uint8Array(0);

@@ -4,6 +4,7 @@ import { selectionBytes } from '../state/pcr.ts';
 import {
   DIGEST_SIZE,
   encode,
+  Reader,
   TPM_CC,
   TPM_EO_OPERATION,
   TPM_RC,
@@ -17,6 +18,7 @@ import {
   TPML_DIGEST_OR,
   TPML_PCR_SELECTION,
   TPMS_TIME_INFO,
+  TPMT_HA,
   TPMT_TK_VERIFIED,
   TpmError,
   u16,
@@ -277,18 +279,16 @@ export const PolicyTemplate = command(
   },
 );
 
-/** TPM2_PolicyAuthorizeNV: the index holds the policy that is approved. Part 3, section 23.22. */
+/** TPM2_PolicyAuthorizeNV: the index holds the policy that is approved, a TPMT_HA. Part 3, section 23.22. */
 export const PolicyAuthorizeNV = command(
   TPM_CC.PolicyAuthorizeNV,
   { handles: { authHandle: auth(TPMI_RH_NV_AUTH, 'user'), nvIndex: TPMI_RH_NV_INDEX, ...policySession } },
   (tpm, { authHandle, nvIndex, policySession: session }) => {
     if (!isTrial(session)) {
       requireReadable(authHandle, nvIndex);
-      const hashAlg = (nvIndex.data[0]! << 8) | (nvIndex.data[1] ?? 0);
-      const size = DIGEST_SIZE[hashAlg];
-      if (size === undefined || nvIndex.data.length < 2 + size || hashAlg !== session.authHash)
-        throw new TpmError(TPM_RC.HASH);
-      if (!equal(nvIndex.data.subarray(2, 2 + size), session.policy.digest)) throw new TpmError(TPM_RC.VALUE);
+      const { hashAlg, digest } = TPMT_HA.read(new Reader(nvIndex.data));
+      if (hashAlg !== session.authHash) throw new TpmError(TPM_RC.HASH);
+      if (!equal(digest, session.policy.digest)) throw new TpmError(TPM_RC.VALUE);
     }
     session.policy.digest = zeroDigest(session);
     extendPolicy(tpm, session, u32be(TPM_CC.PolicyAuthorizeNV), nvIndex.name);

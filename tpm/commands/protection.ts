@@ -80,7 +80,7 @@ export function unwrap(
   const protectedPart = blob.subarray(r.pos);
   if (!equalSecret(mac, integrity(tpm, protector, protectedPart, name))) throw new TpmError(TPM_RC.INTEGRITY);
   const iv = hasIv ? TPM2B_IV.read(r) : new Uint8Array(16);
-  if (iv.length !== 16) throw new TpmError(TPM_RC.SIZE);
+  if (iv.length !== 16) throw new TpmError(TPM_RC.VALUE);
   return tpm.crypto.aes('cfb', false, storageKey(tpm, protector, name), iv, blob.subarray(r.pos));
 }
 
@@ -104,12 +104,17 @@ export function sensitiveToPrivate(
   return wrap(tpm, protectorOf(parent), name, padded(sensitive, name), tpm.random.bytes(16));
 }
 
-/** The sensitive area in a TPM2B_PRIVATE. */
+/** The sensitive area in a TPM2B_PRIVATE. TPM_RC_INTEGRITY; TPM_RC_VALUE for its IV; TPM_RC_SENSITIVE for what is in it. */
 export function privateToSensitive(
   tpm: Context,
   blob: Uint8Array,
   name: Uint8Array,
   parent: TpmObject,
 ): TPMT_SENSITIVE {
-  return decode(TPM2B_SENSITIVE, unwrap(tpm, protectorOf(parent), name, blob, true));
+  const clear = unwrap(tpm, protectorOf(parent), name, blob, true);
+  try {
+    return decode(TPM2B_SENSITIVE, clear);
+  } catch (error) {
+    throw error instanceof TpmError ? new TpmError(TPM_RC.SENSITIVE) : error;
+  }
 }

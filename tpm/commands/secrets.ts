@@ -16,11 +16,14 @@ import {
   type TPMT_PUBLIC_OR_NULL,
   TpmError,
 } from '../structures/index.ts';
-import { eccFieldBytes, eccOrder, loadedRsaKey, rsaExponent } from './keys.ts';
+import { belowModulus, eccFieldBytes, eccOrder, loadedRsaKey, rsaExponent } from './keys.ts';
 
 export type SecretUse = 'SECRET' | 'DUPLICATE' | 'IDENTITY';
 
-/** A fresh seed of the name algorithm's size, and its protected form for the holder of the key. */
+/**
+ * A fresh seed of the name algorithm's size, and its protected form for the holder of the key. TPM_RC_HASH for an RSA key
+ * that is too small for its digests.
+ */
 export function protectSecret(
   crypto: CryptoProvider,
   key: TPMT_PUBLIC_OR_NULL,
@@ -29,6 +32,8 @@ export function protectSecret(
   const size = DIGEST_SIZE[key.nameAlg] ?? 0;
   if (key.type === TPM_ALG.RSA) {
     const hashAlg = key.parameters.scheme.scheme === TPM_ALG.OAEP ? key.parameters.scheme.details.hashAlg : key.nameAlg;
+    // EME-OAEP adds two digests and two octets. RFC 8017, section 7.1.1.
+    if (size + 2 * DIGEST_SIZE[hashAlg]! + 2 > key.unique.length) throw new TpmError(TPM_RC.HASH);
     const seed = crypto.random(size);
     const block = oaepBlock(
       crypto,
@@ -64,7 +69,7 @@ export function recoverSecret(
     const { scheme } = publicArea.parameters;
     const hashAlg = scheme.scheme === TPM_ALG.OAEP ? scheme.details.hashAlg : publicArea.nameAlg;
     if (encrypted.length !== publicArea.unique.length) throw new TpmError(TPM_RC.SIZE);
-    const block = crypto.rsaPrivate(loadedRsaKey(key), encrypted);
+    const block = crypto.rsaPrivate(loadedRsaKey(key), belowModulus(encrypted, publicArea.unique));
     const seed = oaepMessage(crypto, block, hashAlg, label(use));
     if (seed === undefined || seed.length > DIGEST_SIZE[publicArea.nameAlg]!) throw new TpmError(TPM_RC.VALUE);
     return seed;

@@ -83,7 +83,10 @@ export function sign(tpm: Context, key: TpmObject, scheme: SigningScheme, digest
   }
 }
 
-/** Whether a signature of `digest` is the key's. TPM_RC_SCHEME where its kind does not suit the key. */
+/**
+ * Whether a signature of `digest` is the key's. TPM_RC_SCHEME where its kind does not suit the key; TPM_RC_HANDLE for an
+ * HMAC key of which only the public area is loaded.
+ */
 export function verify(tpm: Context, key: TpmObject, digest: Uint8Array, signature: TPMT_SIGNATURE): boolean {
   const { crypto } = tpm;
   const { publicArea } = key;
@@ -110,7 +113,8 @@ export function verify(tpm: Context, key: TpmObject, digest: Uint8Array, signatu
         : ecschnorrVerify(crypto, curveID, publicArea.unique, hash, digest, { r, s });
     }
     case TPM_ALG.HMAC: {
-      if (publicArea.type !== TPM_ALG.KEYEDHASH || key.sensitive === undefined) throw new TpmError(TPM_RC.SCHEME);
+      if (publicArea.type !== TPM_ALG.KEYEDHASH) throw new TpmError(TPM_RC.SCHEME);
+      if (key.sensitive === undefined) throw new TpmError(TPM_RC.HANDLE);
       const { hashAlg, digest: mac } = signature.signature;
       return equalSecret(mac, crypto.hmac(hashAlg, key.sensitive.sensitive, digest));
     }

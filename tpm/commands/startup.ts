@@ -18,6 +18,7 @@ import {
   u16,
   u32,
 } from '../structures/index.ts';
+import { hasAlgorithm } from './capability.ts';
 import { command } from './command.ts';
 import { type Context, nvRecord } from './context.ts';
 
@@ -81,11 +82,19 @@ function start(tpm: Context, kind: 'reset' | 'restart' | 'resume'): void {
       if (object.stClear) state.objects.persistent.delete(object.handle);
 }
 
-/** TPM2_Shutdown. What may wait for it becomes durable; a later change takes it back. Part 3, section 9.4. */
+/** Whether the banks of PCR are to change: what is saved of these would not fit those. */
+const reallocated = ({ state: { pcr, pcrAllocation } }: Context): boolean =>
+  pcrAllocation.some(({ hash, pcrSelect }) => pcrSelect.length > 0 !== pcr.banks.has(hash));
+
+/**
+ * TPM2_Shutdown: TPM_RC_TYPE for STATE when PCR_Allocate has changed the banks. What may wait for it becomes durable; a
+ * later change takes it back. Part 3, section 9.4.
+ */
 export const Shutdown = command(
   TPM_CC.Shutdown,
   { params: { shutdownType: TPM_SU_TYPE }, nv: true },
   (tpm, { shutdownType }) => {
+    if (shutdownType === TPM_SU.STATE && reallocated(tpm)) throw new TpmError(TPM_RC.TYPE, 'shutdownType');
     tpm.state.orderly = shutdownType === TPM_SU.STATE ? 'state' : 'clear';
     tpm.markDurable('orderly');
     tpm.markDurable('clock');
@@ -120,11 +129,12 @@ export const SelfTest = command(TPM_CC.SelfTest, { params: { fullTest: TPMI_YES_
   selfTest(tpm);
 });
 
-/** TPM2_IncrementalSelfTest: nothing is left to do. Part 3, section 10.3. */
+/** TPM2_IncrementalSelfTest: nothing is left to do; TPM_RC_VALUE for an algorithm that there is not. Part 3, section 10.3. */
 export const IncrementalSelfTest = command(
   TPM_CC.IncrementalSelfTest,
   { params: { toTest: list(u16, 128) }, response: { toDoList: list(u16, 128) }, nv: true },
-  (tpm) => {
+  (tpm, { toTest }) => {
+    if (toTest.some((alg) => !hasAlgorithm(tpm, alg))) throw new TpmError(TPM_RC.VALUE, 'toTest');
     selfTest(tpm);
     return { toDoList: [] };
   },

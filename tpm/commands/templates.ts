@@ -1,5 +1,5 @@
 /** What a public area may look like. Part 1, section 27; Part 3, section 12.1; the reference's checks in their order. */
-import { has, type TpmObject } from '../state/objects.ts';
+import { has, isDerivationParent, type TpmObject } from '../state/objects.ts';
 import type { Profile } from '../state/profile.ts';
 import {
   DIGEST_SIZE,
@@ -47,18 +47,47 @@ export function checkPublic(
       if (inherited !== attribute(TPMA_OBJECT.encryptedDuplication)) throw new TpmError(TPM_RC.ATTRIBUTES);
     }
   }
-  if (restricted && sign === decrypt) throw new TpmError(TPM_RC.ATTRIBUTES);
+  const { type } = area;
+  if (sign === decrypt && (restricted || (!sign && type !== TPM_ALG.KEYEDHASH))) throw new TpmError(TPM_RC.ATTRIBUTES);
   if (attribute(TPMA_OBJECT.x509sign) && !sign) throw new TpmError(TPM_RC.ATTRIBUTES);
   const madeElsewhere = parent === 'external' || !attribute(TPMA_OBJECT.sensitiveDataOrigin);
   checkScheme(profile, area, madeElsewhere);
+  if (parent !== undefined && parent !== 'external') checkAgainstParent(area, parent);
 }
 
-function checkScheme(profile: Profile, area: TPMT_PUBLIC_OR_NULL, madeElsewhere: boolean): void {
+/** What an object takes over from its parent: a fixed storage key its algorithms, a derived key that it is fixed. */
+function checkAgainstParent(area: TPMT_PUBLIC_OR_NULL, parent: TpmObject): void {
+  const attribute = (bit: number): boolean => (area.objectAttributes & bit) !== 0;
+  const fixedParent = attribute(TPMA_OBJECT.fixedParent);
+  if (isDerivationParent(parent)) {
+    const alike = attribute(TPMA_OBJECT.fixedTPM) === has(parent, TPMA_OBJECT.fixedTPM);
+    if (!alike || !fixedParent) throw new TpmError(TPM_RC.ATTRIBUTES);
+    return;
+  }
+  const own = protection(area);
+  if (own === undefined || !fixedParent || !attribute(TPMA_OBJECT.restricted) || !attribute(TPMA_OBJECT.decrypt))
+    return;
+  if (area.nameAlg !== parent.publicArea.nameAlg) throw new TpmError(TPM_RC.HASH);
+  const above = protection(parent.publicArea);
+  if (own.algorithm === TPM_ALG.NULL || above?.algorithm !== own.algorithm || above.keyBits !== own.keyBits)
+    throw new TpmError(TPM_RC.SYMMETRIC);
+  if (above.mode !== own.mode) throw new TpmError(TPM_RC.SYMMETRIC);
+}
+
+/** The symmetric algorithm that a parent protects its children with. */
+function protection(area: TPMT_PUBLIC_OR_NULL): TPMT_SYM_DEF_OBJECT | undefined {
+  if (area.type === TPM_ALG.KEYEDHASH) return undefined;
+  return area.type === TPM_ALG.SYMCIPHER ? area.parameters.sym : area.parameters.symmetric;
+}
+
+/** Whether schemes and algorithms suit the attributes: all that a key of which only the public part is loaded must do. */
+export function checkScheme(profile: Profile, area: TPMT_PUBLIC_OR_NULL, madeElsewhere: boolean): void {
   const flags = flagsOf(area);
   switch (area.type) {
     case TPM_ALG.SYMCIPHER: {
       const { sym } = area.parameters;
       if (sym.algorithm === TPM_ALG.NULL) throw new TpmError(TPM_RC.SYMMETRIC);
+      if (flags.decrypt && sym.mode === TPM_ALG.CMAC) throw new TpmError(TPM_RC.SCHEME);
       // A parent protects in CFB whatever it says, so that an open mode does no harm.
       const protects = sym.mode === TPM_ALG.CFB || sym.mode === TPM_ALG.NULL;
       if (flags.restricted && flags.decrypt && !protects) throw new TpmError(TPM_RC.MODE);
@@ -97,13 +126,9 @@ function checkKeyedHash(scheme: KeyedHashScheme, { sign, decrypt, restricted }: 
     if (scheme.scheme !== TPM_ALG.NULL) throw new TpmError(TPM_RC.SCHEME);
     return;
   }
-  if (sign) {
-    if (scheme.scheme === TPM_ALG.XOR) throw new TpmError(TPM_RC.SCHEME);
-    if (scheme.scheme === TPM_ALG.NULL && restricted) throw new TpmError(TPM_RC.SCHEME);
-    return;
-  }
-  if (scheme.scheme === TPM_ALG.HMAC) throw new TpmError(TPM_RC.SCHEME);
-  if (restricted && scheme.scheme !== TPM_ALG.XOR) throw new TpmError(TPM_RC.SCHEME);
+  if (scheme.scheme !== (sign ? TPM_ALG.HMAC : TPM_ALG.XOR)) throw new TpmError(TPM_RC.SCHEME);
+  const derives = decrypt && restricted && scheme.scheme === TPM_ALG.XOR;
+  if (derives && scheme.details.kdf !== TPM_ALG.KDF1_SP800_108) throw new TpmError(TPM_RC.SCHEME);
 }
 
 function checkAsymmetric(

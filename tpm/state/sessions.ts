@@ -102,15 +102,16 @@ export class SessionTable {
     throw new TpmError(TPM_RC.SESSION_HANDLES);
   }
 
-  requireLoadable(): void {
+  /**
+   * That a slot is free, for a new session or for the saved one of this sequence number. Where the oldest saved session
+   * is as far behind as may be, the last slot is kept for it. TPM_RC_SESSION_MEMORY, TPM_RC_CONTEXT_GAP.
+   */
+  requireLoadable(sequence?: bigint): void {
     if (this.loadedAvailable <= 0) throw new TpmError(TPM_RC.SESSION_MEMORY);
-    if (this.loadedAvailable === 1 && this.#gapFull()) throw new TpmError(TPM_RC.CONTEXT_GAP);
-  }
-
-  #gapFull(): boolean {
-    for (const { sequence } of this.saved.values())
-      if (this.contextCounter - sequence >= BigInt(CONTEXT_GAP_MAX)) return true;
-    return false;
+    if (this.loadedAvailable > 1) return;
+    for (const saved of this.saved.values())
+      if (saved.sequence !== sequence && this.contextCounter - saved.sequence >= BigInt(CONTEXT_GAP_MAX))
+        throw new TpmError(TPM_RC.CONTEXT_GAP);
   }
 
   /** The sequence number for saving a session; TPM_RC_CONTEXT_GAP when the oldest saved one is too far behind. */

@@ -122,7 +122,7 @@ export const TPM2B_PUBLIC_OR_NULL = sized(TPMT_PUBLIC_OR_NULL);
 /** TPMS_DERIVE: label and context of a derived key. Part 2, section 11.1.10. */
 export const TPMS_DERIVE = struct({ label: buffer(32), context: buffer(32) });
 const TEMPLATE_VARIANTS = {
-  [TPM_ALG.RSA]: { parameters: TPMS_RSA_PARMS, unique: TPM2B_PUBLIC_KEY_RSA },
+  [TPM_ALG.RSA]: { parameters: TPMS_RSA_PARMS, unique: TPMS_DERIVE },
   [TPM_ALG.ECC]: { parameters: TPMS_ECC_PARMS, unique: TPMS_DERIVE },
   [TPM_ALG.KEYEDHASH]: { parameters: TPMS_KEYEDHASH_PARMS, unique: TPMS_DERIVE },
   [TPM_ALG.SYMCIPHER]: { parameters: TPMS_SYMCIPHER_PARMS, unique: TPMS_DERIVE },
