@@ -21,6 +21,13 @@ const TYPE_NAMES = new Map<unknown, string>(
     .map(([name, value]) => [value, name]),
 );
 
+/** Plain numbers have several names: which, the field's own tells. */
+function numberName(name: string, schema: structures.Schema<unknown>): string | undefined {
+  if (schema === structures.u32) return /handle$/i.test(name) ? 'TPM_HANDLE' : 'UINT32';
+  if (schema === structures.u16) return /alg$/i.test(name) ? 'TPM_ALG_ID' : 'UINT16';
+  return undefined;
+}
+
 function typeName(schema: structures.Schema<unknown>): string {
   const known = TYPE_NAMES.get(schema);
   if (known) return known;
@@ -40,7 +47,7 @@ function typeName(schema: structures.Schema<unknown>): string {
 }
 
 const fields = (list: AnyCommand['paramList']): string =>
-  list.map(({ name, schema }) => `${name}: ${typeName(schema)}`).join('<br>');
+  list.map(({ name, schema }) => `${name}: ${numberName(name, schema) ?? typeName(schema)}`).join('<br>');
 
 function commandRow(command: AnyCommand): string {
   const handles = command.handleList
@@ -51,20 +58,39 @@ function commandRow(command: AnyCommand): string {
   return `| ${command.name} | ${code} | ${handles} | ${fields(command.paramList)} | ${response.join('<br>')} |`;
 }
 
+type Implemented = (typeof allCommands)[number]['code'];
+type Absent = {
+  [K in keyof typeof TPM_CC]: (typeof TPM_CC)[K] extends Implemented ? never : K;
+}[keyof typeof TPM_CC];
+
+const NOTHING_ATTACHED = 'no component is attached to this TPM';
+const NO_UPGRADE = 'a program is upgraded by its package, not by its clients';
+/** Why a command is answered TPM_RC_COMMAND_CODE. The type holds the list to the declarations. */
+const ABSENT: Readonly<Record<Absent, string>> = {
+  AC_GetCapability: NOTHING_ATTACHED,
+  AC_Send: NOTHING_ATTACHED,
+  ACT_SetTimeout: 'an authenticated countdown timer needs a platform that it resets',
+  FieldUpgradeData: NO_UPGRADE,
+  FieldUpgradeStart: NO_UPGRADE,
+  FirmwareRead: NO_UPGRADE,
+  Policy_AC_SendSelect: NOTHING_ATTACHED,
+  PolicyTransportSPDM: 'no transport here speaks SPDM',
+  SetCapability: 'no capability can be set: the command could only refuse',
+};
+
 /** Every command of Part 3 and its state. */
 export function commandTable(): string {
   const commands = [...COMMANDS.values()].sort((a, b) => a.name.localeCompare(b.name));
-  const absent = Object.entries(TPM_CC)
-    .filter(([, code]) => !COMMANDS.has(code))
-    .map(([name]) => name)
-    .sort();
   return [
     `${commands.length} commands are implemented. Handles with @ need authorisation, in the role named.`,
     '',
     '| Command | Code | Handles | Parameters | Response |',
     '|---|---|---|---|---|',
     ...commands.map(commandRow),
-    ...(absent.length > 0 ? ['', `Answered \`TPM_RC_COMMAND_CODE\`: ${absent.join(', ')}.`] : []),
+    '',
+    '| Answered `TPM_RC_COMMAND_CODE` | Code | Why |',
+    '|---|---|---|',
+    ...Object.entries(ABSENT).map(([name, why]) => `| ${name} | 0x${TPM_CC[name as Absent].toString(16)} | ${why} |`), // its keys
   ].join('\n');
 }
 

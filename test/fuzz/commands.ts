@@ -122,6 +122,8 @@ function parametersOf(command: AnyCommand, random: Random, model: Model): Uint8A
   return command.paramList.map(({ name, schema }) => {
     if (blob && command.name === 'Load' && name === 'inPrivate') return blob.inPrivate;
     if (blob && command.name === 'Load' && name === 'inPublic') return blob.inPublic;
+    // Mostly off: while it is on, a third of all commands are refused at once.
+    if (command.name === 'ReadOnlyControl') return u8(random.oneIn(20) ? 1 : 0);
     const field = FIELDS[name];
     return field && !random.oneIn(12) ? field(random, model) : generate(schema, random, MISCHIEF);
   });

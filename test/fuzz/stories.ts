@@ -398,6 +398,13 @@ const presence: Story = async ({ client, setPhysicalPresence }) => {
   }
 };
 
+const readOnly: Story = async ({ client }) => {
+  const { handle } = await client.startSession();
+  await client.ReadOnlyControl({ authHandle: TPM_RH.PLATFORM, state: true });
+  await client.FlushContext({ flushHandle: handle });
+  await client.ReadOnlyControl({ authHandle: TPM_RH.PLATFORM, state: false });
+};
+
 const powerCycle: Story = async ({ client, random, restart }) => {
   const kind = random.pick([TPM_SU.CLEAR, TPM_SU.STATE]);
   if (!random.oneIn(3)) await client.Shutdown({ shutdownType: kind });
@@ -421,6 +428,7 @@ const STORIES: readonly Story[] = [
   indexOfPolicies,
   indexOfThePlatform,
   presence,
+  readOnly,
   powerCycle,
 ];
 

@@ -97,6 +97,7 @@ export function properties(tpm: Context): [number, number][] {
     bit(hierarchies[TPM_RH.OWNER].enabled, 1) |
     bit(hierarchies[TPM_RH.ENDORSEMENT].enabled, 2) |
     bit(state.phEnableNV, 3) |
+    bit(state.readOnly, 4) |
     bit(tpm.clock.safe, 31);
   const counters = [...state.nv.values()].filter((index) => kindOf(index) === TPM_NT.COUNTER).length;
   return [

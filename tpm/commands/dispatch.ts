@@ -4,6 +4,7 @@ import { atHandle, atParameter, Reader, TPM_CC, TPM_RC, TPM_ST, TpmError, Writer
 import { checkSessions, cpHash, decryptParameter, readSessions, rpHash, writeResponseSessions } from './authorize.ts';
 import type { AnyCommand } from './command.ts';
 import type { Context } from './context.ts';
+import { NOT_IN_READ_ONLY } from './read-only.ts';
 
 const HEADER = 10;
 const writer = new Writer(4096);
@@ -41,6 +42,7 @@ function execute(context: Context, input: Uint8Array): Uint8Array {
   const code = r.u32();
   const command = context.commands.get(code);
   if (command === undefined) throw new TpmError(TPM_RC.COMMAND_CODE);
+  if (context.state.readOnly && NOT_IN_READ_ONLY.has(code)) throw new TpmError(TPM_RC.READ_ONLY);
   if (!context.started && !command.beforeStartup) throw new TpmError(TPM_RC.INITIALIZE);
   context.command = command;
   context.sessions = [];

@@ -20,6 +20,7 @@ import { policyCommands } from './policy.ts';
 import { policyAuthorityCommands } from './policy-authority.ts';
 import { policyCapabilityCommands } from './policy-capability.ts';
 import { randomCommands } from './random.ts';
+import { readOnlyCommands } from './read-only.ts';
 import { sequenceCommands } from './sequence.ts';
 import { sessionCommands } from './session.ts';
 import { signingCommands } from './signing.ts';
@@ -32,6 +33,7 @@ export const allCommands = [
   ...objectCommands,
   ...credentialCommands,
   ...randomCommands,
+  ...readOnlyCommands,
   ...pcrCommands,
   ...contextCommands,
   ...hierarchyCommands,

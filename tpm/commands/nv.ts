@@ -26,6 +26,7 @@ import { trimAuth } from './authorize.ts';
 import { auth, command } from './command.ts';
 import { type Context, nvRecord } from './context.ts';
 import { TPMI_RH_NV_AUTH, TPMI_RH_NV_INDEX, TPMI_RH_PLATFORM, TPMI_RH_PROVISION } from './handles.ts';
+import { requireWritableNow } from './read-only.ts';
 
 const COUNTER_SIZE = 8;
 const WRITERS = TPMA_NV.PPWRITE | TPMA_NV.OWNERWRITE | TPMA_NV.AUTHWRITE | TPMA_NV.POLICYWRITE;
@@ -232,6 +233,7 @@ export const NV_Write = command(
   TPM_CC.NV_Write,
   { handles: writing, params: { data: TPM2B_MAX_NV_BUFFER, offset: u16 }, nv: true },
   (tpm, { authHandle, nvIndex, data, offset }) => {
+    requireWritableNow(tpm, nvIndex);
     require(writeAccess(authHandle, nvIndex));
     const kind = kindOf(nvIndex);
     if (kind === TPM_NT.COUNTER || kind === TPM_NT.BITS || kind === TPM_NT.EXTEND)
@@ -279,6 +281,7 @@ export const NV_Extend = command(
   TPM_CC.NV_Extend,
   { handles: writing, params: { data: TPM2B_MAX_NV_BUFFER }, nv: true },
   (tpm, { authHandle, nvIndex, data }) => {
+    requireWritableNow(tpm, nvIndex);
     require(writeAccess(authHandle, nvIndex));
     requireKind(nvIndex, TPM_NT.EXTEND);
     const old = written(nvIndex) ? nvIndex.data : new Uint8Array(nvIndex.data.length);
@@ -291,6 +294,7 @@ export const NV_SetBits = command(
   TPM_CC.NV_SetBits,
   { handles: writing, params: { bits: u64 }, nv: true },
   (tpm, { authHandle, nvIndex, bits }) => {
+    requireWritableNow(tpm, nvIndex);
     require(writeAccess(authHandle, nvIndex));
     requireKind(nvIndex, TPM_NT.BITS);
     store(tpm, nvIndex, octets((written(nvIndex) ? counterOf(nvIndex) : 0n) | bits));
@@ -302,6 +306,7 @@ export const NV_WriteLock = command(
   TPM_CC.NV_WriteLock,
   { handles: writing, nv: true },
   (tpm, { authHandle, nvIndex }) => {
+    requireWritableNow(tpm, nvIndex);
     const code = writeAccess(authHandle, nvIndex);
     if (code === TPM_RC.NV_LOCKED) return;
     require(code);
@@ -340,6 +345,7 @@ export const NV_ReadLock = command(
   TPM_CC.NV_ReadLock,
   { handles: writing, nv: true },
   (tpm, { authHandle, nvIndex }) => {
+    requireWritableNow(tpm, nvIndex);
     const code = readAccess(authHandle, nvIndex);
     if (code === TPM_RC.NV_LOCKED) return;
     require(code);

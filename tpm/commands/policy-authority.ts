@@ -114,12 +114,15 @@ export const PolicySecret = command(
     response: { timeout: TPM2B_TIMEOUT, policyTicket: TPMT_TK_AUTH },
   },
   (tpm, { authHandle, policySession: session, nonceTPM, cpHashA, policyRef, expiration }) => {
+    const index = tpm.state.nv.get(authHandle);
+    const pin = index !== undefined && isPin(index);
+    // Each use of a PIN is counted in its index.
+    if (pin && tpm.state.readOnly) throw new TpmError(TPM_RC.READ_ONLY);
     const deadline = isTrial(session) ? 0n : checkParameters(tpm, session, nonceTPM, cpHashA, expiration);
     const name = entityName(tpm.state, authHandle);
     policyUpdate(tpm, session, TPM_CC.PolicySecret, name, policyRef);
     applyAssertion(session, cpHashA, deadline);
-    const index = tpm.state.nv.get(authHandle);
-    const expires = isTrial(session) || (index !== undefined && isPin(index)) ? 0 : expiration;
+    const expires = isTrial(session) || pin ? 0 : expiration;
     const hierarchy = hierarchyOf(tpm, authHandle);
     return authTicket(tpm, TPM_ST.AUTH_SECRET, expires, deadline, cpHashA, policyRef, name, hierarchy);
   },

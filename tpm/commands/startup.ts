@@ -65,6 +65,7 @@ function start(tpm: Context, kind: 'reset' | 'restart' | 'resume'): void {
     platform.policy = NO_POLICY;
     for (const hierarchy of Object.values(state.hierarchies)) hierarchy.enabled = true;
     state.phEnableNV = true;
+    state.readOnly = false;
   }
   const hCrtm = tpm.hCrtm;
   state.pcr.startup(hCrtm === undefined ? tpm.locality : 4, kind === 'resume');

@@ -21,6 +21,7 @@ const SAVED = struct({
   savedSessions: list(struct({ slot: u32, handle: u32, sequence: u64 }), 0xffff),
   auditDigest: bytes,
   pcrAuth: later(bytes, new Uint8Array(0)),
+  readOnly: later(yesNo, false),
 });
 
 export function encodeSaved(state: TpmState, startupLocality: number): Uint8Array {
@@ -44,6 +45,7 @@ export function encodeSaved(state: TpmState, startupLocality: number): Uint8Arra
     savedSessions: [...sessions.saved].map(([slot, saved]) => ({ slot, ...saved })),
     auditDigest: state.commandAudit.digest,
     pcrAuth: state.pcrAuth,
+    readOnly: state.readOnly,
   });
 }
 
@@ -68,6 +70,7 @@ export function applySaved(state: TpmState, saved: Uint8Array, resume: boolean):
   hierarchies[TPM_RH.OWNER].enabled = from.shEnable;
   hierarchies[TPM_RH.ENDORSEMENT].enabled = from.ehEnable;
   state.phEnableNV = from.phEnableNV;
+  state.readOnly = from.readOnly;
   state.pcr.updateCounter = from.pcrUpdateCounter;
   for (const { hash, values } of from.banks) {
     const bank = state.pcr.banks.get(hash);

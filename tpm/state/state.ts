@@ -47,6 +47,8 @@ export class TpmState {
   readonly hierarchies: Record<HierarchyHandle, Hierarchy>;
   lockout: Lockout;
   phEnableNV = true;
+  /** TPM2_ReadOnlyControl: commands that write non-volatile memory are refused until the next TPM Restart. */
+  readOnly = false;
   disableClear = false;
   readonly objects: ObjectTable;
   readonly sessions: SessionTable;

@@ -113,6 +113,7 @@ export const LISTED: Readonly<Record<CommandName, string>> = {
   Clear: 'DISABLED',
   ClearControl: 'AUTH_FAIL',
   HierarchyChangeAuth: 'SIZE',
+  ReadOnlyControl: '',
   DictionaryAttackLockReset: '',
   DictionaryAttackParameters: '',
   PP_Commands: '',
