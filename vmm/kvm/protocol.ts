@@ -1,5 +1,7 @@
 /** What the host thread and a vCPU's Worker say to each other. Both run the host's code; only the guest is hostile. */
+
 import type { VmStop } from '../engine.ts';
+import type { DeviceMessage, HypercallMessage, ReplyMessage } from '../vm.ts';
 
 /** Words of the control block (Int32Array over a SharedArrayBuffer). */
 export const CONTROL = {
@@ -40,15 +42,15 @@ export type HostMessage =
   | { readonly kind: 'pause'; readonly id: number }
   | { readonly kind: 'save'; readonly id: number }
   | { readonly kind: 'end' }
-  | { readonly kind: 'reply'; readonly result: number; readonly output?: Uint8Array }
+  | ReplyMessage
   | { readonly kind: 'input'; readonly bytes: Uint8Array }
-  | { readonly kind: 'device'; readonly name: string; readonly message: unknown };
+  | DeviceMessage;
 
 export type WorkerMessage =
   | { readonly kind: 'ready'; readonly tid: number }
-  | { readonly kind: 'hypercall'; readonly call: number; readonly args: number[]; readonly input: Uint8Array }
+  | HypercallMessage
   | { readonly kind: 'console'; readonly bytes: Uint8Array }
-  | { readonly kind: 'device'; readonly name: string; readonly message: unknown }
+  | DeviceMessage
   | { readonly kind: 'paused'; readonly id: number }
   | { readonly kind: 'saved'; readonly id: number; readonly state: BoardState }
   /** A device is in the middle of something: ask again. */

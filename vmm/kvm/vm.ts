@@ -3,16 +3,13 @@ import { Worker } from 'node:worker_threads';
 import {
   EngineError,
   PAGE_SIZE,
-  PERM_READ,
   PERM_WRITE,
-  type Vm,
   type VmExit,
   type VmSnapshot,
   type VmSpec,
   WINDOW_BASE,
-  WINDOW_PAGES,
 } from '../engine.ts';
-import type { Hypercall } from '../hypercall.ts';
+import { checkSpec, type DeviceMessage, describe, EngineVm, type ReplyMessage } from '../vm.ts';
 import {
   entryRegisters,
   KVM,
@@ -29,8 +26,6 @@ import { type KvmPool, MappedMemory } from './memory.ts';
 import { type BoardState, CONTROL, type HostMessage, type WorkerConfig, type WorkerMessage } from './protocol.ts';
 import { joinMachine, splitSnapshot } from './snapshot.ts';
 
-const MEBIBYTE = 1024 * 1024;
-const MEMORY_MAX = 2048 * MEBIBYTE;
 /** Slot 0 is RAM; a window page has the slot after its number. */
 const RAM_SLOT = 0;
 const WINDOW_SLOT = 1;
@@ -41,8 +36,7 @@ const KICK_EVERY_MS = 5;
 const KICK_LIMIT = 1000;
 const CPUID_ENTRIES = 256;
 
-export class KvmVm implements Vm {
-  readonly spec: VmSpec;
+export class KvmVm extends EngineVm {
   readonly #libc: Libc;
   readonly #pool: KvmPool;
   readonly #onEnd: (vm: KvmVm) => void;
@@ -58,8 +52,6 @@ export class KvmVm implements Vm {
   #tid = 0;
   #nextId = 1;
   #workerGone = false;
-  #exit: VmExit | undefined;
-  #gone: Promise<void> | undefined;
 
   static async create(
     spec: VmSpec,
@@ -69,22 +61,23 @@ export class KvmVm implements Vm {
     onEnd: (vm: KvmVm) => void,
   ): Promise<KvmVm> {
     checkSpec(spec);
+    checkHardware(spec);
     const vm = new KvmVm(spec, libc, kvm, pool, onEnd);
     await new Promise<void>((resolve) => {
       vm.#ready = resolve;
     });
-    if (vm.#exit !== undefined) throw vm.#ended();
+    if (vm.hasEnded) throw vm.ended();
     return vm;
   }
 
   private constructor(spec: VmSpec, libc: Libc, kvm: number, pool: KvmPool, onEnd: (vm: KvmVm) => void) {
-    this.spec = spec;
+    super(spec, pool.frames);
     this.#libc = libc;
     this.#pool = pool;
     this.#onEnd = onEnd;
     const need = (what: string, result: number): number => {
       if (result >= 0) return result;
-      throw this.#error('ENGINE_FAILED', `${what} failed with errno ${libc.errno()}`);
+      throw this.error('ENGINE_FAILED', `${what} failed with errno ${libc.errno()}`);
     };
     const saved = spec.snapshot && splitSnapshot(spec, spec.snapshot);
     this.#vmFd = need('creating the machine', libc.ioctl(kvm, KVM.CREATE_VM, 0));
@@ -137,77 +130,57 @@ export class KvmVm implements Vm {
       workerData: config,
     });
     this.#worker.on('message', (message: WorkerMessage) => this.#receive(message));
-    this.#worker.on('error', (error) => this.#end({ kind: 'crashed', reason: describe(error) }));
+    this.#worker.on('error', (error) => this.crash(describe(error)));
     this.#worker.on('exit', (code) => {
       this.#workerGone = true;
-      this.#end({ kind: 'crashed', reason: `its Worker ended with code ${code}` });
+      this.crash(`its Worker ended with code ${code}`);
     });
   }
 
   async start(): Promise<void> {
-    this.#post({ kind: 'run' });
+    this.post({ kind: 'run' });
   }
 
   async resume(): Promise<void> {
-    this.#post({ kind: 'run' });
+    this.post({ kind: 'run' });
   }
 
   async pause(): Promise<void> {
-    if (this.#exit !== undefined) throw this.#ended();
+    if (this.hasEnded) throw this.ended();
     await this.#request('pause');
   }
 
-  async stop(): Promise<void> {
-    this.#end({ kind: 'stopped', by: 'host' });
-    await this.#gone;
-  }
-
   async save(): Promise<VmSnapshot> {
-    if (this.#exit !== undefined) throw this.#ended();
+    if (this.hasEnded) throw this.ended();
     const board = await this.#request('save');
-    if (board === undefined || this.#exit !== undefined) throw this.#ended();
+    if (board === undefined || this.hasEnded) throw this.ended();
     const state = saveMachineState(this.#libc, this.#machine);
     const { memoryBytes } = this.spec;
     return { engine: 'kvm', memoryBytes, machine: joinMachine(board, state, this.#ram.bytes), devices: board.devices };
   }
 
   input(bytes: Uint8Array): void {
-    this.#post({ kind: 'input', bytes });
+    this.post({ kind: 'input', bytes });
   }
 
   async readMemory(gpa: number, length: number): Promise<Uint8Array> {
-    this.#checkRange(gpa, length);
+    this.checkRange(gpa, length);
     return this.#ram.bytes.slice(gpa, gpa + length);
   }
 
   async writeMemory(gpa: number, bytes: Uint8Array): Promise<void> {
-    this.#checkRange(gpa, bytes.length);
+    this.checkRange(gpa, bytes.length);
     this.#ram.bytes.set(bytes, gpa);
   }
 
-  map(page: number, frame: number, permission: number): void {
-    if (!Number.isInteger(frame) || frame < 0 || frame >= this.#pool.frames) {
-      throw this.#error('ENGINE_RANGE', `frame ${frame} is not in the exchange pool`);
-    }
-    if ((permission & ~(PERM_READ | PERM_WRITE)) !== 0 || permission === 0) {
-      throw this.#error('ENGINE_RANGE', `permission ${permission} is not made of PERM_READ and PERM_WRITE`);
-    }
-    const flags = (permission & PERM_WRITE) === 0 ? MEM_READONLY : 0;
+  protected remap(page: number, frame: number, permission: number): void {
+    const slot = WINDOW_SLOT + page;
+    const gpa = WINDOW_BASE + page * PAGE_SIZE;
     // A slot cannot change its backing or its rights: it goes, and comes back.
-    this.#setWindowSlot(page, 0, 0, 0n);
-    this.#setWindowSlot(page, flags, PAGE_SIZE, this.#pool.address(frame));
-  }
-
-  unmap(page: number): void {
-    this.#setWindowSlot(page, 0, 0, 0n);
-  }
-
-  #setWindowSlot(page: number, flags: number, size: number, host: bigint): void {
-    if (!Number.isInteger(page) || page < 0 || page >= WINDOW_PAGES) {
-      throw this.#error('ENGINE_RANGE', `page ${page} is not in the window`);
-    }
-    if (this.#exit !== undefined) return;
-    this.#setSlot(WINDOW_SLOT + page, flags, WINDOW_BASE + page * PAGE_SIZE, size, host);
+    this.#setSlot(slot, 0, gpa, 0, 0n);
+    if (permission === 0) return;
+    const flags = (permission & PERM_WRITE) === 0 ? MEM_READONLY : 0;
+    this.#setSlot(slot, flags, gpa, PAGE_SIZE, this.#pool.address(frame));
   }
 
   /** In force when it returns: KVM takes the pages from every processor before the call ends (A1). */
@@ -218,7 +191,7 @@ export class KvmVm implements Vm {
     // Removing what is not there is done already.
     const absent = size === 0 && [ENOENT, EINVAL].includes(this.#libc.errno());
     if (result < 0 && !absent) {
-      throw this.#error('ENGINE_FAILED', `memory slot ${slot} failed with errno ${this.#libc.errno()}`);
+      throw this.error('ENGINE_FAILED', `memory slot ${slot} failed with errno ${this.#libc.errno()}`);
     }
   }
 
@@ -227,7 +200,7 @@ export class KvmVm implements Vm {
       this.#tid = message.tid;
       this.#ready?.();
     }
-    if (this.#exit !== undefined) return;
+    if (this.hasEnded) return;
     switch (message.kind) {
       case 'paused':
       case 'saved':
@@ -235,46 +208,28 @@ export class KvmVm implements Vm {
         this.#requests.delete(message.id);
         return;
       case 'busy':
-        this.#requests.get(message.id)?.reject(this.#error('ENGINE_BUSY', message.reason));
+        this.#requests.get(message.id)?.reject(this.error('ENGINE_BUSY', message.reason));
         this.#requests.delete(message.id);
         return;
       case 'console':
-        this.spec.onConsole(message.bytes);
+        this.console(message.bytes);
         Atomics.sub(this.#control, CONTROL.CONSOLE_PENDING, message.bytes.length);
         this.#ring();
         return;
       case 'hypercall':
-        void this.#hypercall(message);
+        void this.answer(message);
         return;
       case 'device':
-        void this.#deviceMessage(message.name, message.message);
+        void this.device(message);
         return;
       case 'stopped':
       case 'crashed':
-        this.#end(message);
+        this.end(message);
     }
   }
 
-  async #hypercall(message: { call: number; args: number[]; input: Uint8Array }): Promise<void> {
-    const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = message.args;
-    const call: Hypercall = { call: message.call, args: [a, b, c, d, e, f], input: message.input };
-    try {
-      const answer = this.spec.onHypercall(call);
-      const reply = answer instanceof Promise ? await answer : answer;
-      this.#send({ kind: 'reply', ...reply });
-    } catch (error) {
-      const number = `0x${message.call.toString(16)}`;
-      this.#end({ kind: 'crashed', reason: `the host failed in hypercall ${number}: ${describe(error)}` });
-    }
-  }
-
-  async #deviceMessage(name: string, message: unknown): Promise<void> {
-    const device = this.spec.devices?.find((spec) => spec.name === name);
-    try {
-      await device?.onMessage?.(message, { send: (answer) => this.#post({ kind: 'device', name, message: answer }) });
-    } catch (error) {
-      this.#end({ kind: 'crashed', reason: `the host failed in device ${name}: ${describe(error)}` });
-    }
+  protected reply(message: ReplyMessage): void {
+    this.#send(message);
   }
 
   /** Ask the Worker, which leaves the guest first. What is saved comes back; a pause has no answer but its end. */
@@ -282,7 +237,7 @@ export class KvmVm implements Vm {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#requests.set(id, { resolve, reject });
-      this.#post({ kind, id });
+      this.post({ kind, id });
       this.#kickUntil(() => !this.#requests.has(id));
     });
   }
@@ -295,7 +250,7 @@ export class KvmVm implements Vm {
   }
 
   /** To a Worker that may be inside the guest. */
-  #post(message: HostMessage): void {
+  protected post(message: HostMessage | DeviceMessage): void {
     this.#send(message);
     this.#kick();
   }
@@ -320,26 +275,22 @@ export class KvmVm implements Vm {
     timer.unref();
   }
 
-  /** The first caller decides how the partition ended; the rest is ignored. */
-  #end(exit: VmExit): void {
-    if (this.#exit !== undefined) return;
-    this.#exit = exit;
-    this.#gone = this.#leave().then(() => {
-      for (const request of this.#requests.values()) request.reject(this.#ended());
-      this.#requests.clear();
-      this.#onEnd(this);
-      this.spec.onExit(exit);
-      this.#ready?.();
-    });
+  protected async leave(exit: VmExit): Promise<void> {
+    await this.#leaveGuest();
+    for (const request of this.#requests.values()) request.reject(this.ended());
+    this.#requests.clear();
+    this.#onEnd(this);
+    this.spec.onExit(exit);
+    this.#ready?.();
   }
 
   /** The thread leaves the guest by a kick, not by force: it holds the processor. */
-  async #leave(): Promise<void> {
+  async #leaveGuest(): Promise<void> {
     if (!this.#workerGone) {
       const gone = new Promise<void>((resolve) => {
         this.#worker.once('exit', () => resolve());
       });
-      this.#post({ kind: 'end' });
+      this.post({ kind: 'end' });
       this.#kickUntil(() => this.#workerGone);
       await gone;
     }
@@ -348,42 +299,13 @@ export class KvmVm implements Vm {
     this.#libc.close(this.#vmFd);
     this.#ram.free();
   }
-
-  #ended(): EngineError {
-    const how = this.#exit?.kind === 'crashed' ? `crashed: ${this.#exit.reason}` : 'has stopped';
-    return this.#error('ENGINE_ENDED', `${how}; create it again`);
-  }
-
-  #checkRange(gpa: number, length: number): void {
-    if (this.#exit !== undefined) throw this.#ended();
-    const fits = Number.isInteger(gpa) && Number.isInteger(length) && gpa >= 0 && length >= 0;
-    if (!fits || gpa + length > this.spec.memoryBytes) {
-      throw this.#error('ENGINE_RANGE', `${length} bytes at ${gpa} are not in its memory`);
-    }
-  }
-
-  #error(code: EngineError['code'], message: string): EngineError {
-    return new EngineError(code, `partition ${this.spec.name}: ${message}`);
-  }
 }
 
-const describe = (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-
-function checkSpec(spec: VmSpec): void {
-  const refuse = (what: string) => {
-    throw new EngineError('ENGINE_SPEC', `partition ${spec.name}: ${what}`);
-  };
-  const { memoryBytes } = spec;
-  if (memoryBytes % MEBIBYTE !== 0 || memoryBytes < MEBIBYTE || memoryBytes >= MEMORY_MAX) {
-    refuse(`memory of ${memoryBytes} bytes; give a multiple of 1 MiB from 1 MiB to 2047 MiB`);
-  }
-  for (const { gpa, bytes } of spec.segments) {
-    if (!Number.isInteger(gpa) || gpa < 0 || gpa + bytes.length > memoryBytes) {
-      refuse(`a segment of ${bytes.length} bytes at ${gpa} does not fit its ${memoryBytes / MEBIBYTE} MiB of memory`);
-    }
-  }
-  if (spec.entry === undefined && spec.snapshot === undefined) {
-    refuse('the kvm engine starts at an entry state or a snapshot; firmware needs v86');
-  }
-  if (spec.hda || spec.cdrom || spec.firmware) refuse('the kvm engine has no drives or firmware; use v86 for those');
+/** Throws EngineError ENGINE_SPEC for what needs the other engine. */
+function checkHardware({ name, hda, cdrom, firmware }: VmSpec): void {
+  if (!hda && !cdrom && !firmware) return;
+  throw new EngineError(
+    'ENGINE_SPEC',
+    `partition ${name}: the kvm engine has no drives or firmware; use v86 for those`,
+  );
 }

@@ -36,7 +36,7 @@ class V86Engine implements Engine {
   async create(spec: VmSpec): Promise<Vm> {
     if (this.#closed) throw new EngineError('ENGINE_ENDED', `partition ${spec.name}: the engine is closed`);
     const vm = await V86Vm.create(spec, this.#wasm, this.pool, (ended) => this.#vms.delete(ended));
-    if (!vm.ended) this.#vms.add(vm);
+    if (!vm.hasEnded) this.#vms.add(vm);
     return vm;
   }
 

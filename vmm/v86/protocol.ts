@@ -2,7 +2,9 @@
  * What the host thread and a partition's Worker say to each other, and the words of memory that they share.
  * The host treats everything from the Worker as hostile: a guest may have corrupted the emulator there.
  */
+
 import type { EntryState, Segment, VmSnapshot, VmStop } from '../engine.ts';
+import type { DeviceMessage, HypercallMessage, ReplyMessage } from '../vm.ts';
 import type { Firmware } from './cpu.ts';
 
 /** Words of the control block (Int32Array over a SharedArrayBuffer). */
@@ -49,15 +51,15 @@ export type HostRequest =
 
 export type HostMessage =
   | { readonly kind: 'request'; readonly id: number; readonly request: HostRequest }
-  | { readonly kind: 'reply'; readonly result: number; readonly output?: Uint8Array }
+  | ReplyMessage
   | { readonly kind: 'input'; readonly bytes: Uint8Array }
-  | { readonly kind: 'device'; readonly name: string; readonly message: unknown };
+  | DeviceMessage;
 
 export type WorkerMessage =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'hypercall'; readonly call: number; readonly args: number[]; readonly input: Uint8Array }
+  | HypercallMessage
   | { readonly kind: 'console'; readonly bytes: Uint8Array }
-  | { readonly kind: 'device'; readonly name: string; readonly message: unknown }
+  | DeviceMessage
   | { readonly kind: 'stopped'; readonly by: VmStop }
   | { readonly kind: 'crashed'; readonly reason: string }
   | { readonly kind: 'done'; readonly id: number; readonly value?: Uint8Array | VmSnapshot }
