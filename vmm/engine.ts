@@ -5,9 +5,10 @@
  * scrubbed frame reads as zero; A3 every emulated device and DMA path asks the same question; A4 one thread orders
  * all calls.
  */
+
+import type { DeviceSpec } from './device.ts';
 import type { HypercallHandler } from './hypercall.ts';
 import type { Firmware } from './v86/cpu.ts';
-import type { DeviceSpec } from './v86/device.ts';
 
 export const PAGE_SIZE = 4096;
 

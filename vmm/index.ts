@@ -1,5 +1,6 @@
 export * from './acpi/index.ts';
 export { type EngineChoice, type EngineReport, openEngine, probeEngines } from './choose.ts';
+export type { Device, DeviceFactory, DeviceHost, DevicePort, DeviceSpec } from './device.ts';
 export * from './devices/index.ts';
 export * from './engine.ts';
 export * from './firmware/index.ts';
@@ -11,7 +12,6 @@ export * from './loaders/measured-multiboot.ts';
 export * from './loaders/multiboot.ts';
 export * from './snapshot/index.ts';
 export type { Firmware, V86Cpu, V86Io } from './v86/cpu.ts';
-export type { Device, DeviceFactory, DeviceHost, DevicePort, DeviceSpec } from './v86/device.ts';
-export { type Disk, diskDevice, jitGate, powerDevice, tpmDevice } from './v86/devices/index.ts';
+export { jitGate } from './v86/devices/jit-gate.ts';
 export { createV86Engine, type V86EngineOptions } from './v86/engine.ts';
 export * from './volume/index.ts';

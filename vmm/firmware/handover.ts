@@ -4,7 +4,7 @@
  * is the loader. Plug and Play BIOS Specification 1.0A, section 3; BIOS Boot Specification 1.01, section 3.
  */
 import { le } from '../acpi/aml.ts';
-import type { DevicePort, DeviceSpec } from '../v86/device.ts';
+import type { DevicePort, DeviceSpec } from '../device.ts';
 import type { FirmwareFile } from './fw-cfg.ts';
 
 /** A port that no device of a PC has. */

@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AcpiMachine, V86_INTERRUPTS, V86_POWER } from '../acpi/machine.ts';
+import type { DeviceSpec } from '../device.ts';
 import type { VmSpec } from '../engine.ts';
 import { AptCache } from '../linux/apt.ts';
 import { LinuxGuestError } from '../linux/error.ts';
-import type { DeviceSpec } from '../v86/device.ts';
 import { firmwareFiles } from './fw-cfg.ts';
 
 /** SeaBIOS moves the PIIX4's power-management ports here (its `PORT_ACPI_PM_BASE`). */

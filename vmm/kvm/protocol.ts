@@ -1,5 +1,4 @@
 /** What the host thread and a vCPU's Worker say to each other. Both run the host's code; only the guest is hostile. */
-
 import type { VmStop } from '../engine.ts';
 import type { DeviceMessage, HypercallMessage, ReplyMessage } from '../vm.ts';
 

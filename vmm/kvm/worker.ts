@@ -3,11 +3,11 @@
  * between two runs; a message comes with a kick (immediate_exit and a signal), which ends a run at once.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { BoardCpu, Device, DeviceFactory, DeviceHost } from '../device.ts';
 import { Uart } from '../devices/uart/device.ts';
 import { COM1 } from '../devices/uart/registers.ts';
 import type { VmStop } from '../engine.ts';
-import type { BoardCpu, Device, DeviceFactory, DeviceHost } from '../v86/device.ts';
-import { registerHypercallPort } from '../v86/hypercall-port.ts';
+import { registerHypercallPort } from '../hypercall-port.ts';
 import { EXIT, IO_OUT, KVM, RUN } from './abi.ts';
 import { assistEmulator } from './assist.ts';
 import { Bus } from './bus.ts';

@@ -5,12 +5,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { TpmDevice } from '../../tpm/device.ts';
+import { powerDevice } from '../devices/power.ts';
+import { tpmDevice } from '../devices/tpm.ts';
 import type { Engine, Vm } from '../engine.ts';
 import { handoverDevice, handoverRom } from '../firmware/handover.ts';
 import { findLog } from '../firmware/log-area.ts';
 import { seaBiosMachine } from '../firmware/seabios.ts';
 import { FirmwareError, type MeasuredLog, measure } from '../firmware/tpm-startup.ts';
-import { jitGate, powerDevice, tpmDevice } from '../v86/devices/index.ts';
+import { jitGate } from '../v86/devices/jit-gate.ts';
 import { type KernelBoot, placeBehindFirmware } from './boot.ts';
 import type { LinuxLaunch } from './launch.ts';
 import { kernelEvents } from './measure.ts';

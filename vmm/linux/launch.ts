@@ -2,10 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import type { TpmDevice } from '../../tpm/device.ts';
 import { MONITOR_MACHINE, tpmInterfaceOf } from '../acpi/machine.ts';
+import type { DeviceSpec } from '../device.ts';
+import { type Disk, diskDevice } from '../devices/disk.ts';
+import { powerDevice } from '../devices/power.ts';
+import { tpmDevice } from '../devices/tpm.ts';
 import type { Engine, Vm, VmExit, VmSpec } from '../engine.ts';
 import { type EncodeLog, measureBoot } from '../firmware/direct.ts';
-import type { DeviceSpec } from '../v86/device.ts';
-import { type Disk, diskDevice, jitGate, powerDevice, tpmDevice } from '../v86/devices/index.ts';
+import { jitGate } from '../v86/devices/jit-gate.ts';
 import { placeLinux } from './boot.ts';
 import type { LinuxFiles } from './guest.ts';
 import { measuredEvents } from './measure.ts';

@@ -5,10 +5,10 @@
  */
 import type { TpmDevice } from '../../tpm/device.ts';
 import { MONITOR_MACHINE, tpmInterfaceOf } from '../acpi/machine.ts';
+import { tpmDevice } from '../devices/tpm.ts';
 import type { Engine, VmSpec } from '../engine.ts';
 import { ACPI_BASE, directSegments, type EncodeLog, firmwareEvents, measureBoot } from '../firmware/direct.ts';
 import type { MeasuredEvent } from '../firmware/tpm-startup.ts';
-import { tpmDevice } from '../v86/devices/index.ts';
 import { loadMultiboot, MultibootError } from './multiboot.ts';
 
 const EV_IPL = 0x0d;

@@ -2,7 +2,6 @@
  * What the host thread and a partition's Worker say to each other, and the words of memory that they share.
  * The host treats everything from the Worker as hostile: a guest may have corrupted the emulator there.
  */
-
 import type { EntryState, Segment, VmSnapshot, VmStop } from '../engine.ts';
 import type { DeviceMessage, HypercallMessage, ReplyMessage } from '../vm.ts';
 import type { Firmware } from './cpu.ts';

@@ -1,7 +1,8 @@
 /** Saving and restoring a paused machine: v86's own state, the hypercall registers and the devices. */
+
+import type { Device } from '../device.ts';
 import type { VmSnapshot } from '../engine.ts';
 import type { Emulator } from './cpu.ts';
-import type { Device } from './device.ts';
 
 export interface Machine {
   readonly emulator: Emulator;

@@ -4,11 +4,11 @@
  * the memory of a partition whose call it is handling.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { Device, DeviceFactory } from '../device.ts';
 import type { VmSnapshot, VmStop } from '../engine.ts';
+import { registerHypercallPort } from '../hypercall-port.ts';
 import { createEmulator } from './cpu.ts';
-import type { Device, DeviceFactory } from './device.ts';
 import { setEntryState } from './entry.ts';
-import { registerHypercallPort } from './hypercall-port.ts';
 import {
   CONSOLE_WINDOW,
   CONTROL,

@@ -1,7 +1,8 @@
 /** Worker side of firmware's end: the guest waits in an endless loop until the host says where it goes on. */
+
+import type { DeviceFactory } from '../../device.ts';
 import type { EntryState, Segment } from '../../engine.ts';
 import type { V86Cpu } from '../cpu.ts';
-import type { DeviceFactory } from '../device.ts';
 import { setEntryState } from '../entry.ts';
 
 export interface Handover {

@@ -2,8 +2,9 @@
  * Keeps v86's compiler off while a kernel starts. Start-up code runs once: compiling it to WebAssembly costs more than
  * interpreting it, and its compiled pages crowd out those that matter. User mode is the sign that start-up is over.
  */
+
+import type { DeviceFactory } from '../../device.ts';
 import type { V86Cpu } from '../cpu.ts';
-import type { DeviceFactory } from '../device.ts';
 
 const JIT_DISABLED = 0;
 const LOOK_EVERY_MS = 20;

@@ -1,7 +1,7 @@
 /** Worker side of power-management ports that firmware moved: every access goes to v86's own place for them. */
 import { V86_POWER } from '../../acpi/machine.ts';
+import type { DeviceFactory } from '../../device.ts';
 import type { V86Io } from '../cpu.ts';
-import type { DeviceFactory } from '../device.ts';
 
 /** v86's bus can be asked for its ports; its published names include these. */
 interface Ports extends V86Io {

@@ -1,11 +1,11 @@
 /** Worker side of a partition's TPM: the register model on the machine's bus, its commands sent to the host thread. */
 import { decode, encode } from 'cbor-x';
-import type { Locality } from '../../../tpm/device.ts';
-import { RESPONSE_FAILURE, type TpmBackend, type TpmRegisters } from '../../devices/tpm-backend.ts';
-import { TpmCrb } from '../../devices/tpm-crb/device.ts';
-import { TpmTis } from '../../devices/tpm-tis/device.ts';
+import type { Locality } from '../../tpm/device.ts';
 import type { DeviceFactory, DeviceHost } from '../device.ts';
 import type { TpmConfig, TpmFromHost, TpmToHost } from './tpm.ts';
+import { RESPONSE_FAILURE, type TpmBackend, type TpmRegisters } from './tpm-backend.ts';
+import { TpmCrb } from './tpm-crb/device.ts';
+import { TpmTis } from './tpm-tis/device.ts';
 
 /** v86 hands out memory-mapped I/O in blocks of 128 KiB; the five localities lie at the start of theirs. */
 const BLOCK = 128 * 1024;

@@ -1,9 +1,9 @@
 /** Worker side of a partition's disk: the register model on the machine's bus, its blocks asked of the host thread. */
 import { decode, encode } from 'cbor-x';
-import { type DiskBackend, VirtioBlk } from '../../devices/virtio-blk/device.ts';
-import { VIRTIO_IRQ } from '../../devices/virtio-blk/registers.ts';
 import type { DeviceFactory, DeviceHost } from '../device.ts';
 import type { DiskConfig, DiskFromHost, DiskToHost } from './disk.ts';
+import { type DiskBackend, VirtioBlk } from './virtio-blk/device.ts';
+import { VIRTIO_IRQ } from './virtio-blk/registers.ts';
 
 /** v86 hands out memory-mapped I/O in blocks of 128 KiB; the registers lie at the start of theirs. */
 const BLOCK = 128 * 1024;

@@ -9,8 +9,8 @@ import {
   PROBE,
   SERVICE_BASE,
   SERVICE_BUFFER_MAX,
-} from '../hypercall.ts';
-import type { V86Cpu } from './cpu.ts';
+} from './hypercall.ts';
+import type { V86Cpu } from './v86/cpu.ts';
 
 /** Sends a call to the host thread and does not return before its answer. */
 export type CallHost = (

@@ -1,7 +1,8 @@
-/** A disk as a device of a partition on v86: a virtio block device over a sealed volume. */
-import type { SealedVolume } from '../../volume/volume.ts';
-import { BLOCK_SIZE } from '../../volume/volume.ts';
+/** A disk as a device of a partition: a virtio block device over a sealed volume. */
+
 import type { DevicePort, DeviceSpec } from '../device.ts';
+import type { SealedVolume } from '../volume/volume.ts';
+import { BLOCK_SIZE } from '../volume/volume.ts';
 
 export interface DiskConfig {
   readonly blocks: number;

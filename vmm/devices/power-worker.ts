@@ -1,5 +1,5 @@
 /** Worker side of ACPI power-off: v86 keeps the power-management registers but does not act on them. */
-import { V86_POWER } from '../../acpi/machine.ts';
+import { V86_POWER } from '../acpi/machine.ts';
 import type { DeviceFactory } from '../device.ts';
 
 const SLP_ENABLE = 1 << 13;

@@ -1,6 +1,6 @@
-/** A TPM as a device of a partition on v86. */
-import type { Locality, TpmDevice } from '../../../tpm/device.ts';
-import type { TpmInterface } from '../../acpi/machine.ts';
+/** A TPM as a device of a partition. */
+import type { Locality, TpmDevice } from '../../tpm/device.ts';
+import type { TpmInterface } from '../acpi/machine.ts';
 import type { DevicePort, DeviceSpec } from '../device.ts';
 
 export interface TpmConfig {

@@ -3,7 +3,7 @@
  * builds the device on the machine. What the device must ask the host thread for (a TPM command, a disk block) goes
  * as a message and comes back as one; the guest sees a busy register meanwhile.
  */
-import type { V86Cpu } from './cpu.ts';
+import type { V86Cpu } from './v86/cpu.ts';
 
 /** What a device of either engine may touch: ports and registers in memory, guest RAM, interrupt lines. */
 export type BoardCpu = Pick<V86Cpu, 'io' | 'mem8' | 'write_blob' | 'device_raise_irq' | 'device_lower_irq'>;
