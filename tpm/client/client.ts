@@ -8,10 +8,10 @@
  *
  * Handles that need authorisation get an empty password unless `auth` says otherwise, in order.
  */
-import { cryptParameter } from '../commands/authorize.ts';
 import type { AnyCommand, Command } from '../commands/command.ts';
 import { allCommands } from '../commands/index.ts';
 import { protectSecret } from '../commands/secrets.ts';
+import { cryptParameter } from '../commands/session-crypto.ts';
 import { u32be } from '../crypto/bytes.ts';
 import { defaultCrypto } from '../crypto/default.ts';
 import { KDFa } from '../crypto/kdf.ts';

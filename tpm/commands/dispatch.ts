@@ -1,10 +1,13 @@
 /** From command bytes to response bytes. Part 3, section 5. */
 import { concat } from '../crypto/bytes.ts';
 import { atHandle, atParameter, Reader, TPM_CC, TPM_RC, TPM_ST, TpmError, Writer } from '../structures/index.ts';
-import { checkSessions, cpHash, decryptParameter, readSessions, rpHash, writeResponseSessions } from './authorize.ts';
+import { checkSessions } from './authorize.ts';
 import type { AnyCommand } from './command.ts';
 import type { Context } from './context.ts';
 import { NOT_IN_READ_ONLY } from './read-only.ts';
+import { readSessions } from './session-area.ts';
+import { cpHash, decryptParameter, rpHash } from './session-crypto.ts';
+import { writeResponseSessions } from './session-response.ts';
 
 const HEADER = 10;
 const writer = new Writer(4096);

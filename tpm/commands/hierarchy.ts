@@ -15,7 +15,7 @@ import {
   TPMI_YES_NO,
   TpmError,
 } from '../structures/index.ts';
-import { trimAuth } from './authorize.ts';
+import { trimAuth } from './auth-value.ts';
 import { auth, command } from './command.ts';
 import { type Context, nvRecord, objectRecord } from './context.ts';
 import { TPMI_RH_BASE_HIERARCHY, TPMI_RH_CLEAR, TPMI_RH_HIERARCHY_AUTH, TPMI_RH_PLATFORM } from './handles.ts';

@@ -22,7 +22,7 @@ import {
   u16,
   u64,
 } from '../structures/index.ts';
-import { trimAuth } from './authorize.ts';
+import { trimAuth } from './auth-value.ts';
 import { auth, command } from './command.ts';
 import { type Context, nvRecord } from './context.ts';
 import { TPMI_RH_NV_AUTH, TPMI_RH_NV_INDEX, TPMI_RH_PLATFORM, TPMI_RH_PROVISION } from './handles.ts';

@@ -21,7 +21,7 @@ import {
   type TPMT_SENSITIVE,
   TpmError,
 } from '../structures/index.ts';
-import { trimAuth } from './authorize.ts';
+import { trimAuth } from './auth-value.ts';
 import type { Context } from './context.ts';
 import { entityName } from './handles.ts';
 import { eccFieldBytes, eccOrder, rsaExponent } from './keys.ts';

@@ -31,7 +31,7 @@ import {
   TPMT_TK_CREATION,
   TpmError,
 } from '../structures/index.ts';
-import { trimAuth } from './authorize.ts';
+import { trimAuth } from './auth-value.ts';
 import { auth, command } from './command.ts';
 import type { Context } from './context.ts';
 import { TPMI_DH_OBJECT, TPMI_DH_PARENT, TPMI_DH_SLOT, TPMI_RH_HIERARCHY } from './handles.ts';

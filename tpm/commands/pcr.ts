@@ -15,7 +15,7 @@ import {
   TpmError,
   u32,
 } from '../structures/index.ts';
-import { trimAuth } from './authorize.ts';
+import { trimAuth } from './auth-value.ts';
 import { auth, command } from './command.ts';
 import type { Context } from './context.ts';
 import { orNull, TPMI_DH_PCR, TPMI_RH_PLATFORM } from './handles.ts';

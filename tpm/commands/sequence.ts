@@ -17,7 +17,7 @@ import {
   TPMT_TK_HASHCHECK,
   TpmError,
 } from '../structures/index.ts';
-import { trimAuth } from './authorize.ts';
+import { trimAuth } from './auth-value.ts';
 import { auth, command } from './command.ts';
 import type { Context } from './context.ts';
 import { orNull, TPMI_DH_OBJECT, TPMI_DH_PCR, TPMI_DH_SEQUENCE } from './handles.ts';

@@ -1,7 +1,7 @@
 /** Sessions. Part 3, section 11. */
 import { concat } from '../crypto/bytes.ts';
 import { KDFa } from '../crypto/kdf.ts';
-import { emptyPolicy, type Session } from '../state/sessions.ts';
+import { emptyPolicy, resetPolicy, type Session } from '../state/sessions.ts';
 import {
   DIGEST_SIZE,
   TPM_ALG,
@@ -16,7 +16,7 @@ import {
   TPMT_SYM_DEF,
   TpmError,
 } from '../structures/index.ts';
-import { resetPolicy, trimAuth } from './authorize.ts';
+import { trimAuth } from './auth-value.ts';
 import { command } from './command.ts';
 import { entityAuth, entityName, orNull, TPMI_DH_ENTITY, TPMI_DH_OBJECT, TPMI_SH_POLICY } from './handles.ts';
 import { recoverSecret } from './secrets.ts';

@@ -58,6 +58,11 @@ export function emptyPolicy(digestSize: number): PolicyState {
   };
 }
 
+/** Forget what a policy session has asserted. */
+export function resetPolicy(session: Session): void {
+  session.policy = emptyPolicy(session.policy.digest.length);
+}
+
 /** A saved context may lag this far behind the newest one (TPM_PT_CONTEXT_GAP_MAX). */
 export const CONTEXT_GAP_MAX = 0xffff;
 
