@@ -123,6 +123,19 @@ export class VerifierClient {
     return this.#call('POST', `/v1/enrolments/${begun.id}/activation`, { secret: encode(secret) });
   }
 
+  /** Enrol by a certified IAK: `quote` makes evidence over the nonce that it is given. */
+  async enrolDevice(
+    quote: (nonce: Uint8Array) => Promise<Uint8Array>,
+    platform?: string,
+  ): Promise<{ readonly platform: string }> {
+    const { id, nonce }: { id: string; nonce: string } = await this.#call('POST', '/v1/device-enrolments');
+    const evidence = await quote(decode(nonce));
+    return this.#call('POST', `/v1/device-enrolments/${id}/evidence`, {
+      ...(platform !== undefined && { platform }),
+      evidence: encode(evidence),
+    });
+  }
+
   /** A fresh nonce. */
   async challenge(): Promise<ChallengeReply> {
     const reply: { id: string; nonce: string; expiresAt: string } = await this.#call('POST', '/v1/challenges');

@@ -16,12 +16,14 @@ import type { MachineCertificates } from '../machine/certificates.ts';
 import { encodeMachineEvidence, type PcrValues } from '../machine/evidence.ts';
 import { decodeQuote } from '../quote.ts';
 import { boundNonce } from '../verifier/attestations.ts';
+import { enrolmentNonce } from '../verifier/device-enrolment.ts';
 import {
   AgentError,
   activateCredential,
   attestationKey,
   ekCertificates,
   endorsementKey,
+  iakCertificates,
   type KeyKind,
   withKey,
 } from './keys.ts';
@@ -36,13 +38,13 @@ export interface Selection {
 export interface AgentOptions {
   readonly tpm: TpmClient;
   readonly verifier: VerifierClient;
-  /** Default: ecc. */
+  /** Default: ecc. With iak, the machine enrols and quotes by the initial attestation key of its manufacturer. */
   readonly key?: KeyKind;
   /** Default: PCR 0-7 of the SHA-256 bank, and 10 where IMA runs. It must be what the reference values ask for. */
   readonly selection?: readonly Selection[];
   /** EK certificate chain, DER, where the TPM holds none. */
   readonly ekCertificates?: readonly Uint8Array[];
-  /** Send the EK's certificate and its issuers with the evidence, and the platform's certificate with its own (DER). */
+  /** Send the EK's certificate (or the IAK's) and its issuers with the evidence, and the platform's certificate with its own (DER). */
   readonly certificates?: { readonly platform?: readonly Uint8Array[] };
   /** Default: where Linux shows them. A missing file is an empty log, or no list. */
   readonly eventLog?: string;
@@ -94,7 +96,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #tpm: TpmClient;
   readonly #kind: KeyKind;
-  #ekCertificates: readonly Uint8Array[] | undefined;
+  #certified: readonly Uint8Array[] | undefined;
   /** How much of IMA's list the verifier has acknowledged to this object. */
   #shown: AttestReply['shown'];
 
@@ -106,10 +108,17 @@ export class Agent {
 
   /** Enrol, or enrol again with the same TPM; returns the platform's name. Throws `VerifierRefusal`, `AgentError`. */
   async enrol(platform?: string): Promise<string> {
-    const certificates = await this.#ekChain();
-    return withKey(this.#tpm, endorsementKey(this.#tpm, this.#kind), (ek) =>
-      withKey(this.#tpm, attestationKey(this.#tpm, this.#kind), async (ak) => {
-        const enrolled = await this.#options.verifier.enrol(
+    const { verifier } = this.#options;
+    const kind = this.#kind;
+    if (kind === 'iak') {
+      const quote = async (nonce: Uint8Array) =>
+        (await this.#evidenceSince(enrolmentNonce(platform, nonce), undefined, { iak: await this.#chain() })).evidence;
+      return (await verifier.enrolDevice(quote, platform)).platform;
+    }
+    const certificates = await this.#chain();
+    return withKey(this.#tpm, endorsementKey(this.#tpm, kind), (ek) =>
+      withKey(this.#tpm, attestationKey(this.#tpm, kind), async (ak) => {
+        const enrolled = await verifier.enrol(
           {
             ekPublic: ek.publicArea,
             akPublic: ak.publicArea,
@@ -123,15 +132,17 @@ export class Agent {
     );
   }
 
-  /** NV is slow, and its certificates do not change: read once. */
-  async #ekChain(): Promise<readonly Uint8Array[]> {
-    this.#ekCertificates ??= this.#options.ekCertificates ?? (await ekCertificates(this.#tpm, this.#kind));
-    return this.#ekCertificates;
+  /** Certificates of the key that the manufacturer certified. NV is slow, and they do not change: read once. */
+  async #chain(): Promise<readonly Uint8Array[]> {
+    const { ekCertificates: given } = this.#options;
+    if (this.#kind === 'iak') this.#certified ??= await iakCertificates(this.#tpm);
+    else this.#certified ??= given ?? (await ekCertificates(this.#tpm, this.#kind));
+    return this.#certified;
   }
 
   async #certificates(): Promise<MachineCertificates | undefined> {
     const { certificates } = this.#options;
-    return certificates && { ek: await this.#ekChain(), ...certificates };
+    return certificates && { [this.#kind === 'iak' ? 'iak' : 'ek']: await this.#chain(), ...certificates };
   }
 
   /** Evidence over a nonce, with the whole of IMA's list. */
@@ -143,9 +154,10 @@ export class Agent {
   async #evidenceSince(
     nonce: Uint8Array,
     since: AttestReply['shown'],
+    shown?: MachineCertificates,
   ): Promise<{ readonly evidence: Uint8Array; readonly since: AttestReply['shown'] }> {
     const selection = this.#selection(this.#imaRuns());
-    const certificates = await this.#certificates();
+    const certificates = shown ?? (await this.#certificates());
     return withKey(this.#tpm, attestationKey(this.#tpm, this.#kind), async (ak) => {
       const { quoted, signature } = await this.#tpm.Quote({
         signHandle: ak.handle,

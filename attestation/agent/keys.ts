@@ -16,9 +16,12 @@ import {
 } from '../../tpm/structures/index.ts';
 import { concatBytes, fromHex } from '../bytes.ts';
 
-export type KeyKind = 'ecc' | 'rsa';
+/** Kinds of keys that are made from the TPM's seeds. */
+type PrimaryKind = 'ecc' | 'rsa';
+/** What quotes: a primary key of a kind, or the initial attestation key that the device's manufacturer certified. */
+export type KeyKind = PrimaryKind | 'iak';
 
-/** A loaded key; the caller flushes it. */
+/** A loaded key; the caller flushes it, where it is transient. */
 export interface LoadedKey {
   readonly handle: number;
   readonly name: Uint8Array;
@@ -47,14 +50,18 @@ const EMPTY = new Uint8Array(0);
 const NONE = { algorithm: TPM_ALG.NULL } as const;
 const AES_128_CFB = { algorithm: TPM_ALG.AES, keyBits: 128, mode: TPM_ALG.CFB } as const;
 
+/** TCG, TPM 2.0 Keys for Device Identity and Attestation 1.0: where the IAK and its certificate are. */
+const IAK_HANDLE = 0x81020001;
+const IAK_CERTIFICATE_INDEX = 0x01c90001;
+
 /** Certificates: NV indices of the profile, section 2.2.1.4. */
-const EK_CERTIFICATE_INDEX: Readonly<Record<KeyKind, number>> = { rsa: 0x01c00002, ecc: 0x01c0000a };
+const EK_CERTIFICATE_INDEX: Readonly<Record<PrimaryKind, number>> = { rsa: 0x01c00002, ecc: 0x01c0000a };
 const CHAIN_FIRST = 0x01c00100;
 const CHAIN_LAST = 0x01c001ff;
 /** Smallest TPM_PT_NV_BUFFER_MAX of a PC Client TPM. */
 const NV_CHUNK = 512;
 
-function ekTemplate(kind: KeyKind): TpmtPublic {
+function ekTemplate(kind: PrimaryKind): TpmtPublic {
   const common = { nameAlg: TPM_ALG.SHA256, objectAttributes: EK_ATTRIBUTES, authPolicy: EK_POLICY } as const;
   if (kind === 'rsa') {
     const parameters = {
@@ -75,7 +82,7 @@ function ekTemplate(kind: KeyKind): TpmtPublic {
 }
 
 /** Restricted signing key, SHA-256: ECDSA P-256 or RSASSA 2048. */
-function akTemplate(kind: KeyKind): TpmtPublic {
+function akTemplate(kind: PrimaryKind): TpmtPublic {
   const common = { nameAlg: TPM_ALG.SHA256, objectAttributes: AK_ATTRIBUTES, authPolicy: EMPTY } as const;
   const details = { hashAlg: TPM_ALG.SHA256 } as const;
   if (kind === 'rsa') {
@@ -104,8 +111,34 @@ async function primary(tpm: TpmClient, template: TpmtPublic): Promise<LoadedKey>
   return { handle: made.objectHandle, name: made.name, publicArea: encode(TPMT_PUBLIC, made.outPublic) };
 }
 
-export const endorsementKey = (tpm: TpmClient, kind: KeyKind): Promise<LoadedKey> => primary(tpm, ekTemplate(kind));
-export const attestationKey = (tpm: TpmClient, kind: KeyKind): Promise<LoadedKey> => primary(tpm, akTemplate(kind));
+export const endorsementKey = (tpm: TpmClient, kind: PrimaryKind): Promise<LoadedKey> => primary(tpm, ekTemplate(kind));
+/** Throws `AgentError` `E_AGENT_NO_IAK`. */
+export const attestationKey = (tpm: TpmClient, kind: KeyKind): Promise<LoadedKey> =>
+  kind === 'iak' ? initialAttestationKey(tpm) : primary(tpm, akTemplate(kind));
+
+async function initialAttestationKey(tpm: TpmClient): Promise<LoadedKey> {
+  const read = await tpm.ReadPublic({ objectHandle: IAK_HANDLE }).catch((cause: unknown) => {
+    throw noIak(`no key at 0x${IAK_HANDLE.toString(16)}`, cause);
+  });
+  return { handle: IAK_HANDLE, name: read.name, publicArea: encode(TPMT_PUBLIC, read.outPublic) };
+}
+
+const noIak = (what: string, cause?: unknown): AgentError =>
+  new AgentError(
+    'E_AGENT_NO_IAK',
+    `The TPM has no initial attestation key: ${what}.`,
+    'Enrol by the endorsement key: --key ecc or --key rsa.',
+    cause,
+  );
+
+/** The IAK's certificate and its issuers from NV, leaf first. Throws `AgentError` `E_AGENT_NO_IAK`. */
+export async function iakCertificates(tpm: TpmClient): Promise<Uint8Array[]> {
+  const leaf = await readNv(tpm, IAK_CERTIFICATE_INDEX);
+  if (leaf === undefined) throw noIak(`no certificate at NV index 0x0${IAK_CERTIFICATE_INDEX.toString(16)}`);
+  return [...splitDer(leaf), ...(await issuers(tpm))];
+}
+
+const isTransient = (handle: number): boolean => handle >>> 24 === 0x80;
 
 /** Run with a key, and flush it whatever happens. */
 export async function withKey<T>(
@@ -117,7 +150,7 @@ export async function withKey<T>(
   try {
     return await use(key);
   } finally {
-    await tpm.FlushContext({ flushHandle: key.handle });
+    if (isTransient(key.handle)) await tpm.FlushContext({ flushHandle: key.handle });
   }
 }
 
@@ -149,7 +182,7 @@ function splitDer(bytes: Uint8Array): Uint8Array[] {
 }
 
 /** The EK's certificate and its issuers from NV, leaf first. Throws `AgentError` `E_AGENT_NO_EK_CERTIFICATE`. */
-export async function ekCertificates(tpm: TpmClient, kind: KeyKind): Promise<Uint8Array[]> {
+export async function ekCertificates(tpm: TpmClient, kind: PrimaryKind): Promise<Uint8Array[]> {
   const leaf = await readNv(tpm, EK_CERTIFICATE_INDEX[kind]);
   if (leaf === undefined) {
     throw new AgentError(
@@ -158,13 +191,18 @@ export async function ekCertificates(tpm: TpmClient, kind: KeyKind): Promise<Uin
       'Try the other kind (--key), or give the certificate of the manufacturer with --ek-certificate.',
     );
   }
+  return [...splitDer(leaf), ...(await issuers(tpm))];
+}
+
+/** Certificates of authorities that the manufacturer left in NV. */
+async function issuers(tpm: TpmClient): Promise<Uint8Array[]> {
   const chain: Uint8Array[] = [];
   for (let index = CHAIN_FIRST; index <= CHAIN_LAST; index += 1) {
     const part = await readNv(tpm, index);
     if (part === undefined) break;
     chain.push(part);
   }
-  return [...splitDer(leaf), ...splitDer(concatBytes(...chain))];
+  return splitDer(concatBytes(...chain));
 }
 
 /** TPM2_ActivateCredential, with the EK authorised by its policy. */

@@ -4,12 +4,17 @@
  */
 import { X509Certificate } from 'node:crypto';
 import * as asn1js from 'asn1js';
-import { Certificate, CertificateChainValidationEngine, CertificateRevocationList, RSAPublicKey } from 'pkijs';
+import { type Certificate, CertificateChainValidationEngine, CertificateRevocationList, RSAPublicKey } from 'pkijs';
 import { sameBytes } from '../bytes.ts';
+import type { PublicKey } from '../crypto/port.ts';
+import { publicKeyOf, readCertificate } from '../x509/certificate.ts';
+import { purposesOf, Trust, validateChain } from '../x509/chain.ts';
 import { VerifierError } from './errors.ts';
 
 /** tcg-kp-EKCertificate. */
 const OID_EK_CERTIFICATE = '2.23.133.8.1';
+/** tcg-kp-AIKCertificate. */
+const OID_AK_CERTIFICATE = '2.23.133.8.3';
 const OID_EXTENDED_KEY_USAGE = '2.5.29.37';
 const OID_BASIC_CONSTRAINTS = '2.5.29.19';
 const OID_EC_PUBLIC_KEY = '1.2.840.10045.2.1';
@@ -23,7 +28,6 @@ const CURVES: Readonly<Record<string, CertifiedCurve>> = {
 
 /** A chain longer than this is no manufacturer's. */
 const MAX_CHAIN = 8;
-const MAX_CERTIFICATE_BYTES = 16_384;
 
 export type CertifiedCurve = 'P-256' | 'P-384' | 'P-521';
 
@@ -44,18 +48,11 @@ function untrusted(message: string, remedy: string): VerifierError {
 }
 
 function parse(der: Uint8Array): Certificate {
-  if (der.length > MAX_CERTIFICATE_BYTES) throw malformed('A certificate is larger than 16 KiB.');
   try {
-    return Certificate.fromBER(derOnly(der));
+    return readCertificate(der);
   } catch (cause) {
-    throw malformed('A certificate does not parse.', cause);
+    throw malformed('A certificate does not parse, or is larger than 16 KiB.', cause);
   }
-}
-
-/** TPM NV areas are padded: keep the outer SEQUENCE only. */
-function derOnly(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { offset } = asn1js.fromBER(Uint8Array.from(bytes));
-  return Uint8Array.from(offset > 0 ? bytes.subarray(0, offset) : bytes);
 }
 
 function unsigned(bytes: Uint8Array): Uint8Array {
@@ -113,9 +110,17 @@ export function readCertificates(bundle: string | Uint8Array): Uint8Array[] {
 export class Manufacturers {
   readonly #trusted: Certificate[];
   readonly #revocations: CertificateRevocationList[];
+  /** For device keys; made when the first one comes. */
+  readonly #trust: () => Trust;
 
   constructor(certificates: readonly (string | Uint8Array)[], revocationLists: readonly Uint8Array[] = []) {
-    this.#trusted = certificates.flatMap((bundle) => readCertificates(bundle).map(parse));
+    const anchors = certificates.flatMap(readCertificates);
+    this.#trusted = anchors.map(parse);
+    let trust: Trust | undefined;
+    this.#trust = () => {
+      trust ??= new Trust(anchors, revocationLists);
+      return trust;
+    };
     this.#revocations = revocationLists.map((der) => CertificateRevocationList.fromBER(Uint8Array.from(der)));
   }
 
@@ -147,6 +152,26 @@ export class Manufacturers {
       );
     }
     return certifiedKey(leaf);
+  }
+
+  /**
+   * Validate the certificates of an initial attestation key (DER, leaf first) at `now`. Returns the certified key.
+   * Throws `iak-untrusted`.
+   */
+  validateDeviceKey(chain: readonly Uint8Array[], now: Date): PublicKey {
+    try {
+      const leaf = validateChain(chain, this.#trust(), now);
+      // Nothing else says that the key is restricted: its public area comes from the caller.
+      if (purposesOf(leaf)?.includes(OID_AK_CERTIFICATE) === true) return publicKeyOf(leaf);
+      throw new Error(`it is not for an attestation key (extended key usage ${OID_AK_CERTIFICATE} is missing)`);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : 'it does not parse';
+      throw new VerifierError('iak-untrusted', `The IAK certificate is not accepted: ${why}.`, {
+        failed: ['iak-certificate'],
+        remedy: 'Send the chain of NV index 0x01C90001, and give its CA to the verifier: --manufacturer-ca FILE.',
+        cause,
+      });
+    }
   }
 
   #checkPurpose(leaf: Certificate): void {

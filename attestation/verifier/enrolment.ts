@@ -4,14 +4,13 @@
  * nothing but the pending challenge is stored before the proof, and no record ever changes its EK.
  */
 import { randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
-import type { Transaction } from 'kysely';
 import { sha256 } from '../broker/kek.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database/open.ts';
-import type { Schema } from './database/schema.ts';
 import { type Manufacturers, sameKey } from './ek-certificates.ts';
 import { VerifierError } from './errors.ts';
 import { type Credential, makeCredential } from './make-credential.ts';
+import { type EnrolledPlatform, platformName, recordPlatform, refuseTaken } from './platform-record.ts';
 import type { Caller } from './tokens.ts';
 import { readAttestationKey, readEndorsementKey } from './tpm-keys.ts';
 import type { TpmPublic } from './tpm-public.ts';
@@ -36,32 +35,10 @@ export interface EnrolmentChallenge {
   readonly expiresAt: Date;
 }
 
-export interface EnrolledPlatform {
-  readonly platform: string;
-  readonly akName: Uint8Array;
-}
-
 /** Not longer than the digest of any EK's name algorithm, as MakeCredential demands. */
 const SECRET_BYTES = 32;
-const PLATFORM_NAME = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
-const EK_NAME_HEX = 32;
 /** Unfinished enrolments a tenant may have: enough for a rack that boots, too few to fill a disk. */
 const MAX_PENDING = 1_000;
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
-}
-
-function taken(platform: string): VerifierError {
-  return new VerifierError(
-    'platform-taken',
-    `Another TPM is enrolled as ${platform}, or this one under another name.`,
-    {
-      failed: ['platform-identity'],
-      remedy: 'Choose another name, or have an operator remove the old record: DELETE /v1/platforms/{id}.',
-    },
-  );
-}
 
 export class Enrolment {
   readonly #db: Database;
@@ -88,15 +65,8 @@ export class Enrolment {
         remedy: 'Create the EK with the template that the certificate was issued for.',
       });
     }
-    const ekDigest = sha256(request.ekPublic);
-    const platform = request.platform ?? `ek-${ekDigest.toString('hex').slice(0, EK_NAME_HEX)}`;
-    if (!PLATFORM_NAME.test(platform)) {
-      throw new VerifierError(
-        'request-malformed',
-        'A platform name has 1-128 letters, digits, dots, dashes or colons.',
-      );
-    }
-    await this.#refuseTaken(this.#db, caller.tenant, platform, ekDigest);
+    const platform = platformName(request.platform, 'ek', request.ekPublic);
+    await refuseTaken(this.#db, caller.tenant, platform, sha256(request.ekPublic));
     const secret = randomBytes(SECRET_BYTES);
     const credential = this.#wrap(ek, ak.name, secret);
     const id = randomUUID();
@@ -134,7 +104,7 @@ export class Enrolment {
         remedy: 'Begin again: POST /v1/enrolments.',
       });
     }
-    if (!equalBytes(sha256(secret), pending.secret_hash)) {
+    if (!timingSafeEqual(sha256(secret), pending.secret_hash)) {
       await this.#db
         .transaction()
         .execute((tx) =>
@@ -147,28 +117,8 @@ export class Enrolment {
         remedy: 'Run TPM2_ActivateCredential on the TPM that holds both keys, then begin again.',
       });
     }
-    const ekDigest = sha256(pending.ek_public);
-    await this.#db.transaction().execute(async (tx) => {
-      const detail = { ek: ekDigest.toString('hex'), ak: Buffer.from(pending.ak_name).toString('hex') };
-      // The audit's head row orders concurrent enrolments, so that the check below cannot race.
-      await appendAudit(tx, now, [
-        { tenant: caller.tenant, actor: caller.actor, action: 'platform.enrol', subject: pending.platform, detail },
-      ]);
-      await this.#refuseTaken(tx, caller.tenant, pending.platform, ekDigest, pending.ak_name);
-      const { id: _, platform, secret_hash, expires_at, ...keys } = pending;
-      await tx
-        .insertInto('platform')
-        .values({ ...keys, id: platform, ek_digest: ekDigest, enrolled_at: now })
-        .onConflict((conflict) =>
-          conflict
-            .columns(['tenant', 'id'])
-            .doUpdateSet({ ak_public: keys.ak_public, ak_name: keys.ak_name, enrolled_at: now })
-            // Belt and braces: the record of another EK is not touched whatever happened above.
-            .where('platform.ek_digest', '=', ekDigest),
-        )
-        .execute();
-    });
-    return { platform: pending.platform, akName: pending.ak_name };
+    const { platform, ek_public, ek_certificate, ak_public, ak_name } = pending;
+    return recordPlatform(this.#db, caller, now, { platform, ek_public, ek_certificate, ak_public, ak_name });
   }
 
   #wrap(ek: TpmPublic, akName: Uint8Array, secret: Uint8Array): Credential {
@@ -179,36 +129,6 @@ export class Enrolment {
         remedy: 'Create the EK with a template of the TCG EK Credential Profile.',
         cause,
       });
-    }
-  }
-
-  async #refuseTaken(
-    db: Database | Transaction<Schema>,
-    tenant: string,
-    platform: string,
-    ekDigest: Uint8Array,
-    akName?: Uint8Array,
-  ): Promise<void> {
-    const rows = await db
-      .selectFrom('platform')
-      .select(['id', 'ek_digest', 'revoked_at'])
-      .where('tenant', '=', tenant)
-      .where((eb) =>
-        eb.or([
-          eb('id', '=', platform),
-          eb('ek_digest', '=', ekDigest),
-          ...(akName === undefined ? [] : [eb('ak_name', '=', akName)]),
-        ]),
-      )
-      .execute();
-    for (const row of rows) {
-      if (row.id !== platform || !equalBytes(row.ek_digest, ekDigest)) throw taken(platform);
-      if (row.revoked_at !== null) {
-        throw new VerifierError('platform-revoked', `The platform ${platform} is revoked.`, {
-          failed: ['platform-identity'],
-          remedy: 'An operator can remove the record to allow a new enrolment.',
-        });
-      }
     }
   }
 

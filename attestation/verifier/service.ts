@@ -5,6 +5,7 @@ import type { Resources } from '../broker/resources.ts';
 import type { Attestations } from './attestations.ts';
 import type { Challenges } from './challenges.ts';
 import type { Database } from './database/open.ts';
+import type { DeviceEnrolment } from './device-enrolment.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { Metrics } from './http/metrics.ts';
 import type { Platforms } from './platforms.ts';
@@ -26,6 +27,7 @@ export interface Service {
   /** Media types of the evidence that is understood here. */
   readonly mediaTypes: readonly string[];
   readonly enrolment: Enrolment;
+  readonly deviceEnrolment: DeviceEnrolment;
   readonly platforms: Platforms;
   readonly references: References;
   readonly attestations: Attestations;

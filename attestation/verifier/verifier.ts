@@ -13,6 +13,7 @@ import { Attestations } from './attestations.ts';
 import { Challenges } from './challenges.ts';
 import { expireVerdicts } from './changes.ts';
 import { type Database, type DatabaseLocation, openDatabase } from './database/open.ts';
+import { DeviceEnrolment } from './device-enrolment.ts';
 import { Manufacturers } from './ek-certificates.ts';
 import { Enrolment } from './enrolment.ts';
 import { VerifierError } from './errors.ts';
@@ -200,6 +201,7 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       attestations,
       resources,
       enrolment: new Enrolment(db, clock, manufacturers, challengeSeconds),
+      deviceEnrolment: new DeviceEnrolment(db, clock, manufacturers, challenges),
       references: new References(db, clock, (body) => parseReference(formats, body)),
       leases: new Leases(db, clock),
       releases: new Releases(db, clock, resources, attestations),

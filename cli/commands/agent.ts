@@ -41,7 +41,9 @@ function withMachine(command: Command, { calls } = { calls: true }): Command {
     .addOption(new Option('--tpm <address>', 'the TPM').env('TPM2TOOLS_TCTI').default('device:/dev/tpmrm0'))
     .option('--token <file>', 'file with an API token, where the verifier asks for one')
     .addOption(
-      new Option('--key <kind>', 'kind of endorsement and attestation key').choices(['ecc', 'rsa']).default('ecc'),
+      new Option('--key <kind>', 'endorsement and attestation key of a kind, or the manufacturer’s attestation key')
+        .choices(['ecc', 'rsa', 'iak'])
+        .default('ecc'),
     )
     .option('--pcrs <selection>', 'what to quote, as sha256:0,1,2,3,4,5,6,7+sha1:10; default: 0-7, and 10 with IMA')
     .option('--ek-certificate <file>', 'EK certificate (DER) where the TPM holds none; issuers follow', collect, [])
@@ -111,7 +113,9 @@ function verdict(reply: AttestReply): Outcome {
 
 function enrolCommand(): Command {
   return withMachine(
-    new Command('enrol').description('make this machine known: EK certificate, then ActivateCredential'),
+    new Command('enrol').description(
+      'make this machine known: EK certificate and ActivateCredential, or a certified IAK',
+    ),
   )
     .argument('[name]', 'name of the platform; default: derived from its endorsement key')
     .addHelpText('after', examples(['nexus agent enrol rack-4 --verifier https://verifier.example', 'once a machine']))

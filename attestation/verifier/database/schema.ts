@@ -22,8 +22,9 @@ export interface TokenTable {
 export interface PlatformTable {
   tenant: string;
   id: string;
-  /** SHA-256 of the EK's TPMT_PUBLIC: one record per EK in a tenant, whatever it calls itself. */
+  /** SHA-256 of `ek_public`: one record per certified key in a tenant, whatever it calls itself. */
   ek_digest: Bytes;
+  /** TPMT_PUBLIC of the certified key: the EK, or the IAK of a platform that enrolled by it (without `ek_certificate`). */
   ek_public: Bytes;
   ek_certificate: Bytes;
   /** TPMT_PUBLIC of the attestation key, and its TPM name. */

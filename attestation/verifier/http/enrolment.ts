@@ -1,4 +1,4 @@
-/** POST /v1/enrolments, POST /v1/enrolments/{id}/activation. */
+/** Enrolment by the endorsement key (/v1/enrolments) and by a certified IAK (/v1/device-enrolments), two steps each. */
 import { Type } from 'typebox';
 import { Base64Url, fromBase64Url, toBase64Url } from '../bytes.ts';
 import type { Service } from '../service.ts';
@@ -28,6 +28,18 @@ const Activation = Type.Object(
   { additionalProperties: false },
 );
 const Enrolled = Type.Object({ platform: Type.String(), akName: Base64Url(68, 'TPM name of the attestation key') });
+const DeviceBegun = Type.Object({
+  id: Type.String(),
+  nonce: Base64Url(64, 'random'),
+  expiresAt: Type.String({ format: 'date-time' }),
+});
+const DeviceProof = Type.Object(
+  {
+    platform: Type.Optional(Type.String({ maxLength: 128, description: 'wished name; default derived from the IAK' })),
+    evidence: Base64Url(1_048_576, 'of a machine, with certificates.iak; docs/evidence.md says over what'),
+  },
+  { additionalProperties: false },
+);
 const Id = Type.Object({ id: Type.String({ maxLength: 64 }) });
 
 export function enrolmentRoutes(app: App, service: Service): void {
@@ -72,6 +84,39 @@ export function enrolmentRoutes(app: App, service: Service): void {
       const { enrolments } = service.metrics;
       const { platform, akName } = await counted(enrolments, 'enrolled', () =>
         service.enrolment.finish(request.caller, request.params.id, secret),
+      );
+      return { platform, akName: toBase64Url(akName) };
+    },
+  );
+
+  app.post(
+    '/v1/device-enrolments',
+    {
+      config: { roles: ['enroller'] },
+      schema: { summary: 'A nonce to enrol by a certified IAK', tags: ['enrolment'], response: { 201: DeviceBegun } },
+    },
+    async (request, reply) => {
+      const { id, nonce, expiresAt } = await service.deviceEnrolment.begin(request.caller);
+      return reply.code(201).send({ id, nonce: toBase64Url(nonce), expiresAt: expiresAt.toISOString() });
+    },
+  );
+
+  app.post(
+    '/v1/device-enrolments/:id/evidence',
+    {
+      config: { roles: ['enroller'] },
+      schema: {
+        summary: 'Prove possession of a certified IAK',
+        tags: ['enrolment'],
+        params: Id,
+        body: DeviceProof,
+        response: { 200: Enrolled },
+      },
+    },
+    async (request) => {
+      const { platform: wished, evidence } = request.body;
+      const { platform, akName } = await counted(service.metrics.enrolments, 'enrolled', () =>
+        service.deviceEnrolment.finish(request.caller, request.params.id, fromBase64Url(evidence), wished),
       );
       return { platform, akName: toBase64Url(akName) };
     },
