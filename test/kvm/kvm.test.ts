@@ -3,19 +3,24 @@ import { Tpm } from 'nexus-tcb/tpm';
 import {
   createKvmEngine,
   type Engine,
+  launchLinux,
   openEngine,
   PERM_READ,
   PERM_WRITE,
   probeEngines,
   probeKvm,
   tpmDevice,
+  type VmExit,
   WINDOW_BASE,
 } from 'nexus-tcb/vmm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeEventLog } from '../../attestation/eventlog/format.ts';
 import { TPM_BASE } from '../../vmm/devices/tpm-backend.ts';
 import { CTRL_REQ, LOC_CTRL, REG } from '../../vmm/devices/tpm-crb/registers.ts';
+import { parseKernel } from '../../vmm/linux/kernel.ts';
 import { engineContract } from '../support/engine-contract.ts';
 import { Probe } from '../support/probe.ts';
+import { asBzImage, buildSmallKernel } from '../support/small-kernel.ts';
 
 const report = await probeKvm();
 const skip = process.env.NEXUS_TEST_KVM !== '1' ? 'run by npm run test:kvm' : report.usable ? undefined : report.reason;
@@ -98,6 +103,31 @@ describe.skipIf(skip !== undefined)(`KVM${skip ? ` (skipped: ${skip})` : ''}`, (
       expect(await restored.step('counter')).toBe(page);
       expect((await tpmCommand(restored, ...getRandom)).slice(0, 12)).toEqual([...success(28), 0, 16]);
       await restored.vm.stop();
+      await tpm.close();
+    });
+
+    it('a 64-bit kernel starts from its bzImage at its PVH entry, with command line and initramfs, and powers off', async () => {
+      const kernel = await parseKernel(asBzImage(buildSmallKernel()));
+      expect(kernel.elf.bits).toBe(64);
+      const tpm = await Tpm.create({});
+      let said = '';
+      let end: (exit: VmExit) => void = () => {};
+      const ended = new Promise<VmExit>((resolve) => {
+        end = resolve;
+      });
+      const { vm } = await launchLinux(engine, {
+        name: 'small',
+        files: { kernel, initrd: Buffer.from('an initramfs') },
+        ...{ commandLine: 'console=ttyS0 word', memoryBytes: 32 << 20, monitorVersion: 'test', tpm },
+        encodeLog: encodeEventLog,
+        onConsole: (bytes) => {
+          said += Buffer.from(bytes).toString('latin1');
+        },
+        onExit: (exit) => end(exit),
+      });
+      await vm.start();
+      expect(await ended).toEqual({ kind: 'stopped', by: 'halt' });
+      expect(said).toBe('0123456789abcdef\nconsole=ttyS0 word\nan initramfs\n');
       await tpm.close();
     });
 
