@@ -3,6 +3,7 @@
  * reason. Everything else is proved to show nothing.
  */
 import * as K from '../core/constants.ts';
+import { specify } from './spec.ts';
 import {
   alive,
   at,
@@ -12,14 +13,15 @@ import {
   epoch,
   granting,
   held,
-  heldIn,
-  isPermission,
+  is,
   linked,
+  mapped,
   owns,
-  reach,
+  peerOf,
+  slotOf,
   standing,
 } from './state.ts';
-import { and, eq, FALSE, implies, lt, ne, or, sub, type Term, u32 } from './terms.ts';
+import { and, eq, FALSE, implies, lt, ne, or, type Term, u32 } from './terms.ts';
 import type { State } from './translate.ts';
 
 const sameAt = (s: State, t: State, names: readonly string[], ...index: Term[]): Term =>
@@ -189,76 +191,64 @@ export const view = (s: State, t: State, u: Term): readonly ViewClause[] => {
   ];
 };
 
-/** One allowed flow: the call in state s may show partition u something. */
+/** One allowed flow: the call in state s, if it is not refused, shows partition u something. */
 export interface Flow {
   readonly why: string;
-  readonly allowed: (s: State, u: Term, p: Term, ...args: Term[]) => Term;
+  readonly to: (s: State, u: Term, p: Term, ...args: Term[]) => Term;
 }
 
 const offered: Flow = {
   why: 'an offer is meant for its recipient, which sees the grant and the content of the frame',
-  allowed: (s, u, p, ...args) => {
-    const [, f, q, perm] = args as [Term, Term, Term, Term];
-    return and(eq(q, u), owns(s, p, f), eq(at(s, 'frameGrant', f), u32(0)), alive(s, q), isPermission(perm));
-  },
+  to: (_s, u, _p, _g, _f, q) => eq(q as Term, u),
 };
-const answered = (state: number): Flow => ({
+const answered: Flow = {
   why: 'a giver learns that its grant was accepted or given back, not where it was mapped',
-  allowed: (s, u, p, ...args) => {
-    const [from, g] = args as [Term, Term];
-    return and(eq(from, u), heldIn(s, p, from, g, state));
-  },
-});
-const toPeer = (why: string): Flow => ({
-  why,
-  allowed: (s, u, p, ...args) => {
-    const [c] = args as [Term];
-    return and(linked(s, p, c), eq(at(s, 'channelPeer', p, c), u));
-  },
-});
+  to: (_s, u, _p, from) => eq(from as Term, u),
+};
+const toPeer = (s: State, u: Term, p: Term, c: Term): Term => eq(at(s, 'channelPeer', p, c), u);
+/** What slot (p, g) holds is for u as it is now. */
+const granted = (s: State, u: Term, p: Term, g: Term): Term =>
+  and(eq(at(s, 'grantTo', p, g), u), eq(at(s, 'grantToEpoch', p, g), epoch(s, u)));
+/** A write reached frame f: its owner sees it, and whom the frame is granted to. */
 const written = (s: State, u: Term, f: Term): Term => {
-  const owner = at(s, 'frameOwner', f);
-  const g = sub(at(s, 'frameGrant', f), u32(1));
-  return and(
-    lt(f, u32(K.ERROR_BASE)),
-    or(owns(s, u, f), and(ne(at(s, 'frameGrant', f), u32(0)), held(s, u, owner, g))),
-  );
+  const [owner, g] = slotOf(s, f) as [Term, Term];
+  return or(eq(owner, u), and(ne(at(s, 'frameGrant', f), u32(0)), granted(s, u, owner, g)));
 };
 
-/** Name of the call -> its flow. A call that is not named here has none. */
+/** Name of the call -> its flow. A call that is not named here has none, and a call that is refused has none. */
 export const FLOWS: Readonly<Record<string, Flow>> = {
   grantOffer: offered,
   grantLend: offered,
   frameDonate: offered,
-  grantAccept: answered(K.G_OFFERED),
-  grantRelease: answered(K.G_MAPPED),
+  grantAccept: answered,
+  grantRelease: answered,
   grantRevoke: {
     why: 'the recipient loses the grant, at once',
-    allowed: (s, u, p, ...args) => {
-      const [g] = args as [Term];
-      return held(s, u, p, g);
-    },
+    to: (s, u, p, g) => granted(s, u, p, g as Term),
   },
-  channelSignal: toPeer('the event is for the peer'),
-  channelClose: toPeer('the peer learns that the channel is gone'),
+  channelSignal: {
+    why: 'the event is for the peer; one that is pending already is no other',
+    to: (s, u, p, c) => and(toPeer(s, u, p, c as Term), is(s, 'channelPending', peerOf(s, p, c as Term), 0)),
+  },
+  channelClose: {
+    why: 'the peer learns that the channel is gone',
+    to: (s, u, p, c) => toPeer(s, u, p, c as Term),
+  },
   memoryWrite: {
     why: 'memory that is shared is seen by those who share it',
-    allowed: (s, u, p, ...args) => {
-      const [gpa] = args as [Term];
-      return written(s, u, reach(s, p, gpa, u32(K.PERM_READ_WRITE)));
-    },
+    to: (s, u, p, gpa) => written(s, u, mapped(s, p, gpa as Term)),
   },
   deviceWrite: {
     why: 'a device writes for its owner, into what its owner shares',
-    allowed: (s, u, p, ...args) => {
-      const [d, gpa] = args as [Term, Term];
-      return and(drives(s, p, d), written(s, u, reach(s, p, gpa, u32(K.PERM_READ_WRITE))));
-    },
+    to: (s, u, p, _d, gpa) => written(s, u, mapped(s, p, gpa as Term)),
   },
 };
 
-export const flow = (name: string, s: State, u: Term, args: readonly Term[]): Term =>
-  FLOWS[name]?.allowed(s, u, ...(args as [Term, ...Term[]])) ?? FALSE;
+/** The call may show u something: it is not refused, and u is whom it is for. */
+export const flow = (name: string, s: State, u: Term, args: readonly Term[]): Term => {
+  const to = FLOWS[name]?.to(s, u, ...(args as [Term, ...Term[]]));
+  return to === undefined ? FALSE : and(lt(specify(name, s, args).result, u32(K.ERROR_BASE)), to);
+};
 
 /**
  * The call carries content of the caller to u. By its arguments alone: a frame is offered to u. All other flows tell u

@@ -27,7 +27,7 @@ export const CORNER: Readonly<Record<Kind, readonly (readonly number[])[]>> = {
   frame: frames.map((f) => [f]),
   page: pairs(pages),
   slot: pairs([0, K.GRANTS - 1]),
-  end: pairs([0, K.CHANNELS - 1]),
+  end: pairs([0, K.DEVICES - 1, K.DEVICES, K.CHANNELS - 1]),
   counter: pairs([0, K.COUNTERS - 1]),
   device: [[0], [K.DEVICES - 1]],
 };
@@ -77,7 +77,7 @@ const ARGUMENTS: Readonly<Record<string, readonly number[]>> = {
   class: [0, 1, 2, 3],
   locality: [0, 1, 2, 3],
 };
-const ANY = [0, 1, 0x7fffffff, 0x80000000, 0xffffffff];
+const ANY = [0, 0x7fffffff, 0x80000000, 0xffffffff];
 
 /** Arguments for the named parameters: mostly of things that exist, now and then any u32. */
 export const sampleArguments = (params: readonly string[], random: Random): number[] =>

@@ -1,15 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { frameLoadable } from '../core/frame.ts';
-import { CALLS, dispatch, ERROR_BASE, reset, state } from '../core/index.ts';
-import { accessDevice } from '../core/platform.ts';
-import { accessFrame } from '../core/rules.ts';
+import { CALLS, ERROR_BASE, reset, state } from '../core/index.ts';
 import { compile } from './compile.ts';
 import { cornerCells, randomness, sampleArguments, sampleField } from './sample.ts';
 import { parseCore, readCore } from './source.ts';
 import { at, symbolicState } from './state.ts';
 import { and, u32, variable } from './terms.ts';
 import { execute } from './translate.ts';
+import { SUBJECTS } from './walk.ts';
 import { witnesses } from './witness.ts';
 
 const core = parseCore(readCore(fileURLToPath(new URL('../core', import.meta.url))));
@@ -18,24 +16,7 @@ const symbolic = symbolicState('s', arrays);
 
 const cells = cornerCells(core);
 
-const subjects = [
-  ...Object.entries(CALLS).map(([name, { number, args }]) => ({
-    name,
-    params: ['p', ...args],
-    run: ([p = 0, ...rest]: readonly number[]) => dispatch(number, p, ...rest),
-  })),
-  {
-    name: 'accessFrame',
-    params: ['p', 'gpa', 'need'],
-    run: ([a = 0, b = 0, c = 0]: readonly number[]) => accessFrame(a, b, c),
-  },
-  {
-    name: 'accessDevice',
-    params: ['d', 'gpa', 'need'],
-    run: ([a = 0, b = 0, c = 0]: readonly number[]) => accessDevice(a, b, c),
-  },
-  { name: 'frameLoadable', params: ['p', 'f'], run: ([a = 0, b = 0]: readonly number[]) => frameLoadable(a, b) },
-].map((subject) => {
+const subjects = SUBJECTS.map((subject) => {
   const args = subject.params.map((param) => variable(`a_${param}`));
   const names = args.map((arg) => arg.name);
   const execution = execute(core, subject.name, args, symbolic);

@@ -2,13 +2,14 @@
  * That the theorems are not about nothing: for every call, a state that the core reaches, that satisfies every
  * invariant, and in which the call succeeds. With twice the same state, the hypotheses of the two-state theorems hold.
  */
-import { CALLS, dispatch, ERROR_BASE, reset, state } from '../core/index.ts';
+import { CALLS, ERROR_BASE, reset, state } from '../core/index.ts';
 import { type Compiled, compile } from './compile.ts';
 import { invariants } from './invariants.ts';
-import { CORNER, randomness, sampleArguments } from './sample.ts';
+import { CORNER } from './sample.ts';
 import type { CoreSource } from './source.ts';
 import { atIndex, CONTENT, symbolicState } from './state.ts';
 import { variable } from './terms.ts';
+import { SUBJECTS, walk } from './walk.ts';
 
 export interface Witness {
   readonly call: string;
@@ -16,9 +17,6 @@ export interface Witness {
   /** Calls from boot to the state. */
   readonly steps: number;
 }
-
-/** Calls tried before starting over. */
-const LIFE = 20_000;
 
 /** Walk at random from boot; every state passed satisfies the invariants, or this throws with the one that fails. */
 export function witnesses(core: CoreSource, seed = 1, limit = 400_000): Map<string, Witness> {
@@ -36,26 +34,15 @@ export function witnesses(core: CoreSource, seed = 1, limit = 400_000): Map<stri
       }
     }
   };
-  const random = randomness(seed);
   const found = new Map<string, Witness>();
-  const names = Object.keys(CALLS) as (keyof typeof CALLS)[];
-  let steps = 0;
-  for (let round = 0; found.size < names.length && round < limit; round++) {
-    // A life gets old: ids retire, frames stay with partitions that were sealed early.
-    if (round % LIFE === 0) {
-      reset();
-      steps = 0;
-    }
-    steps++;
-    const name = names[random(names.length)] as keyof typeof CALLS;
-    // What ends things is called more rarely, so that there are things.
-    if (/Destroy|Stop|Pause|Seal|Close|Revoke|frameRelease|bootLock/.test(name) && random(20) !== 0) continue;
-    const [p = 0, ...args] = sampleArguments(['p', ...CALLS[name].args], random);
-    const result = dispatch(CALLS[name].number, p, ...args);
-    if (result >= ERROR_BASE) continue;
-    if (!found.has(name)) found.set(name, { call: name, args: [p, ...args], steps });
-    check(`${name}(${[p, ...args]})`);
-  }
+  const calls = SUBJECTS.filter(({ name }) => name in CALLS);
+  walk(calls, seed, limit, ({ name, run }, args, steps) => {
+    const result = run(args);
+    if (result >= ERROR_BASE) return true;
+    if (!found.has(name)) found.set(name, { call: name, args, steps });
+    check(`${name}(${args})`);
+    return found.size < calls.length;
+  });
   reset();
   return found;
 }
