@@ -78,6 +78,16 @@ describe('partial certificates', () => {
       TPM_RC.SUCCESS,
     ],
     [
+      'a key left open, as in tpm2-tss',
+      der(
+        DER.SEQUENCE,
+        ...[name, validity, name],
+        der(DER.SEQUENCE, der(DER.SEQUENCE), der(DER.BIT_STRING, Uint8Array.of(0))),
+        extensions(digitalSignature),
+      ),
+      TPM_RC.SUCCESS,
+    ],
+    [
       'another algorithm named',
       der(
         DER.SEQUENCE,

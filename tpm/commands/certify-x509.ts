@@ -111,9 +111,13 @@ interface Partial {
 
 const UNIQUE_IDS = [0x81, 0x82]; // [1] and [2] IMPLICIT BIT STRING
 
-/** Take a partial certificate apart; undefined where its form is wrong. */
+/** SubjectPublicKeyInfo of no key: OpenSSL writes it into a certificate that is to get its key later. */
+const NO_KEY = der(DER.SEQUENCE, der(DER.SEQUENCE), der(DER.BIT_STRING, Uint8Array.of(0)));
+
+/** Take a partial certificate apart; undefined where its form is wrong. In place of a key, no key may stand. */
 function readPartial(bytes: Uint8Array): Partial | undefined {
-  const elements = readDer(readOne(bytes, DER.SEQUENCE)?.content ?? new Uint8Array(0)) ?? [];
+  const given = readDer(readOne(bytes, DER.SEQUENCE)?.content ?? new Uint8Array(0)) ?? [];
+  const elements = given.filter((element, i) => i < 3 || element.bytes.join() !== NO_KEY.join());
   const extensions = elements.at(-1);
   const sequences = elements.findIndex(({ tag }) => tag !== DER.SEQUENCE);
   if (extensions?.tag !== DER.context(3) || (sequences !== 3 && sequences !== 4)) return undefined;
