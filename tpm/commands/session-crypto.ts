@@ -49,7 +49,7 @@ function usedAuth({ state }: Context, used: UsedSession, handle: number): Uint8A
   return used.sequenceAuth ?? entityAuth(state, handle);
 }
 
-/** The HMAC that a command must carry for a session. Part 1, section 19.6.3. */
+/** The HMAC that a command must carry for a session; with an empty key, none will do. Part 1, section 19.6.3. */
 export function commandHmac(
   context: Context,
   command: AnyCommand,
@@ -60,7 +60,7 @@ export function commandHmac(
 ): Uint8Array {
   const session = used.session!; // passwords have no HMAC
   const key = hmacKey(context, used);
-  if (key.length === 0 && session.type !== 'hmac' && used.authorization.length === 0) return EMPTY;
+  if (key.length === 0 && used.authorization.length === 0) return EMPTY;
   const extra: Uint8Array[] = [];
   if (index === 0) {
     const decrypt = context.sessions.find((other) => (other.attributes & TPMA_SESSION.decrypt) !== 0);

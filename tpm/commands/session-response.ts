@@ -47,8 +47,7 @@ export function writeResponseSessions(
     w.bytes(session.nonceTPM);
     w.u8(answered);
     const key = hmacKey(context, used);
-    const silent =
-      session.policy.passwordNeeded || (session.type !== 'hmac' && key.length === 0 && used.authorization.length === 0);
+    const silent = session.policy.passwordNeeded || (key.length === 0 && used.authorization.length === 0);
     const hmac = silent
       ? EMPTY
       : crypto.hmac(
