@@ -7,7 +7,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readNexusFiles } from 'nexus-tcb/nexus/launch';
+import { parseSync } from 'oxc-parser';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readCore } from '../nexus/proof/source.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const prover = join(root, 'dist/nexus/proof/main.js');
@@ -21,6 +24,35 @@ test('every call of the core as it stands is proved equal to its specification',
 
 test('a name that selects nothing is a failure, not a proof of nothing', () => {
   expect(prove('--call', 'noSuchCall').status).not.toBe(0);
+});
+
+/** A syntax tree without types, places, and the difference between the names of a source and of what is built from it. */
+function meaning(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(meaning);
+  if (typeof node !== 'object' || node === null) return node;
+  if ('type' in node && node.type === 'TSNonNullExpression' && 'expression' in node) return meaning(node.expression);
+  const fields = Object.entries(node).filter(
+    ([name]) => !['start', 'end', 'range', 'raw', 'typeAnnotation', 'returnType'].includes(name),
+  );
+  return Object.fromEntries(
+    fields.map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value.replace(/^(\.\/.*)\.js$/, '$1.ts') : meaning(value),
+    ]),
+  );
+}
+
+test('what PCR 17 measures and what runs is what is proved: each built file of the core is its source without types', () => {
+  const measured = new Map(readNexusFiles(join(root, 'dist/nexus')).map(({ path, content }) => [path, content]));
+  const proved = readCore(join(root, 'nexus/core'));
+  expect(proved.length).toBeGreaterThan(5);
+  for (const { name, text } of proved) {
+    const built = Buffer.from(measured.get(`core/${name.replace(/ts$/, 'js')}`) ?? []).toString();
+    const [source, output] = [parseSync(name, text), parseSync('built.ts', built)];
+    expect(source.errors).toEqual([]);
+    expect(output.errors).toEqual([]);
+    expect(meaning(output.program.body)).toEqual(meaning(source.program.body));
+  }
 });
 
 describe('a core that is broken on purpose', () => {
