@@ -1,4 +1,6 @@
 /** Arguments that several commands take, read and refused in one way. */
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { UsageError } from './errors.ts';
 
 /** For an option that may be repeated. */
@@ -33,4 +35,42 @@ export function httpUrl(option: string, text: string): string {
     `${option} ${text} is not an HTTP URL.`,
     `Example: ${option} http://127.0.0.1:8080`,
   );
+}
+
+/** A file's bytes, of which no more than `most` are read. Throws `UsageError` `E_USAGE_SIZE` for a larger one. */
+export function readAtMost(file: string, most: number, wayOut: string): Buffer {
+  const bytes = Buffer.alloc(most + 1);
+  const fd = openSync(file, 'r');
+  try {
+    let size = 0;
+    for (let read = -1; read !== 0 && size <= most; size += read)
+      read = readSync(fd, bytes, size, most + 1 - size, null);
+    if (size <= most) return bytes.subarray(0, size);
+    throw new UsageError('E_USAGE_SIZE', `${file} is larger than ${most} bytes`, wayOut);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A file that was named and must be there. Throws `UsageError` `E_USAGE_FILE`. */
+export function existing(option: string, file: string): string {
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) return file;
+  throw new UsageError('E_USAGE_FILE', `${option} ${file} is not a file.`, 'Leave the option out where there is none.');
+}
+
+/** Where a program is, as a shell finds it. Throws `UsageError` `E_USAGE_PROGRAM`. */
+export function programPath(program: string): string {
+  const places = program.includes('/')
+    ? [program]
+    : (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, program));
+  const found = places.find((place) => {
+    try {
+      accessSync(place, constants.X_OK);
+      return statSync(place).isFile();
+    } catch {
+      return false;
+    }
+  });
+  if (found !== undefined) return found;
+  throw new UsageError('E_USAGE_PROGRAM', `${program} is not a program on the PATH.`, 'Give its path.');
 }

@@ -48,6 +48,15 @@ function overrideExits(command: Command, path = 'nexus'): Command {
   return command.configureOutput({ outputError }).exitOverride();
 }
 
+/** Who reads may have enough: `nexus ... | head`. What cannot be written otherwise is an error as any other. */
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.OK);
+    if (stream === process.stdout) reportError(error, false);
+    process.exit(exitCodeOf(error));
+  });
+}
+
 const [node = '', self = '', ...words] = process.argv;
 /** Called by the name swtpm (a link), it is `nexus tpm swtpm`. */
 const argv = [node, self, ...(basename(self) === 'swtpm' ? ['tpm', 'swtpm'] : []), ...words];

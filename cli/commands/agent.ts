@@ -12,7 +12,7 @@ import {
 } from '../../attestation/index.ts';
 import { TpmClient } from '../../tpm/client/index.ts';
 import { openTransport } from '../../tpm/transports/index.ts';
-import { collect, httpUrl, port, wholeNumber } from '../arguments.ts';
+import { collect, existing, httpUrl, port, programPath, wholeNumber } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, type Outcome, table, withJson } from '../output.ts';
 
@@ -90,8 +90,8 @@ async function withAgent(flags: Flags, use: (agent: Agent) => Promise<Outcome>):
       ...((flags.sendCertificates === true || flags.platformCertificate.length > 0) && {
         certificates: flags.platformCertificate.length > 0 ? { platform: readFiles(flags.platformCertificate) } : {},
       }),
-      ...(flags.eventLog !== undefined && { eventLog: flags.eventLog }),
-      ...(flags.imaList !== undefined && { imaList: flags.imaList }),
+      ...(flags.eventLog !== undefined && { eventLog: existing('--event-log', flags.eventLog) }),
+      ...(flags.imaList !== undefined && { imaList: existing('--ima-list', flags.imaList) }),
     };
     const transport = await openTransport(flags.tpm);
     try {
@@ -228,6 +228,41 @@ function serveCommand(): Command {
     });
 }
 
+/** A file of mode 0600 that takes its place when it has its content. */
+class SecretFile {
+  readonly #path: string;
+  readonly #aside: string;
+  #fd: number | undefined;
+
+  /** Throws what the system says where no such file can be made. */
+  constructor(path: string) {
+    if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+      throw new UsageError('E_USAGE_FILE', `--output ${path} is a directory.`, 'Name a file.');
+    }
+    this.#path = path;
+    this.#aside = `${path}.${process.pid}.new`;
+    this.#fd = fs.openSync(this.#aside, 'wx', 0o600);
+  }
+
+  keep(content: Uint8Array): void {
+    if (this.#fd === undefined) throw new Error('discarded before');
+    fs.writeFileSync(this.#fd, content);
+    fs.fsyncSync(this.#fd);
+    // A new file: one that is there may be open to others.
+    fs.renameSync(this.#aside, this.#path);
+    fs.closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+
+  /** Leave nothing behind, unless it was kept. */
+  discard(): void {
+    if (this.#fd === undefined) return;
+    fs.closeSync(this.#fd);
+    this.#fd = undefined;
+    fs.rmSync(this.#aside, { force: true });
+  }
+}
+
 /** Run a command with the secret in its environment only; resolves with its exit code. */
 function runWith(command: readonly string[], variable: string, content: Uint8Array): Promise<number> {
   const [program = '', ...rest] = command;
@@ -257,20 +292,25 @@ function fetchCommand(): Command {
         throw new UsageError('E_USAGE_FETCH', 'Give either --output or a command.', 'nexus agent fetch --help');
       }
       return withAgent(flags, async (agent) => {
-        const { content, release } = await agent.fetch(resource);
+        // Ready before it is asked for: a secret that is given once must have somewhere to go.
+        const file = flags.output === undefined ? undefined : new SecretFile(flags.output);
+        const program = file === undefined ? programPath(command[0] ?? '') : '';
         try {
-          const { version, lease } = release;
-          const json = { resource, version, lease: lease.id, expiresAt: lease.expiresAt.toISOString() };
-          if (flags.output !== undefined) {
-            // A new file: one that is there may be open to others.
-            fs.rmSync(flags.output, { force: true });
-            fs.writeFileSync(flags.output, content, { mode: 0o600, flag: 'wx' });
-            return { json, text: `${flags.output}: ${resource}, version ${version}` };
+          const { content, release } = await agent.fetch(resource);
+          try {
+            const { version, lease } = release;
+            const json = { resource, version, lease: lease.id, expiresAt: lease.expiresAt.toISOString() };
+            if (file !== undefined) {
+              file.keep(content);
+              return { json, text: `${flags.output}: ${resource}, version ${version}` };
+            }
+            const code = await runWith([program, ...command.slice(1)], flags.env, content);
+            return { json: { ...json, exitCode: code }, text: '', exitCode: code === 0 ? EXIT.OK : EXIT.REFUSED };
+          } finally {
+            content.fill(0);
           }
-          const code = await runWith(command, flags.env, content);
-          return { json: { ...json, exitCode: code }, text: '', exitCode: code === 0 ? EXIT.OK : EXIT.REFUSED };
         } finally {
-          content.fill(0);
+          file?.discard();
         }
       });
     });

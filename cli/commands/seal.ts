@@ -1,7 +1,8 @@
 /** `nexus seal` and `nexus unseal`: files that open on this platform under this nexus only. */
-import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { askPlatform, writeFileAtomic } from '../../nexus/host/index.ts';
+import { SEAL_DATA_MAX, SEALED_BLOB_MAX } from '../../nexus/services/index.ts';
+import { readAtMost } from '../arguments.ts';
 import { conclude, examples, withJson } from '../output.ts';
 
 interface Options {
@@ -24,6 +25,11 @@ export function unsealCommand(): Command {
   ]);
 }
 
+const TOO_LARGE = {
+  seal: 'seal a key, and encrypt the file with it',
+  unseal: 'this is no file that `nexus seal` made',
+} as const;
+
 function transform(
   method: 'seal' | 'unseal',
   description: string,
@@ -37,7 +43,8 @@ function transform(
     .addHelpText('after', examples(...help))
     .action((file: string, options: Options) =>
       conclude(options.json ?? false, async () => {
-        const input = readFileSync(file).toString('hex');
+        const most = method === 'seal' ? SEAL_DATA_MAX : SEALED_BLOB_MAX;
+        const input = readAtMost(file, most, TOO_LARGE[method]).toString('hex');
         const result = (await askPlatform(options.state, method, { [parameter]: input })) as string;
         const bytes = Buffer.from(result, 'hex');
         writeFileAtomic(options.out, bytes);

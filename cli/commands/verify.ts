@@ -83,7 +83,15 @@ interface Opened {
 /** Try each format in turn; the last one says what is wrong when it is none of ours. */
 function open(file: string, options: Options): Opened {
   const bytes = readFileSync(file);
-  const known = (format: EvidenceFormat): Opened => ({ ...format.open(bytes), parseReference: format.parseReference });
+  const known = (format: EvidenceFormat): Opened => {
+    const opened = { ...format.open(bytes), parseReference: format.parseReference };
+    if (options.guestAk === undefined && options.guestEk === undefined) return opened;
+    throw new UsageError(
+      'E_USAGE',
+      `${file} is no guest's evidence: --guest-ak and --guest-ek have nothing to verify`,
+      'make it with nexus attest --guest, or leave them out',
+    );
+  };
   for (const attempt of [() => known(nexusEvidence), () => openGuest(bytes, options)]) {
     try {
       return attempt();

@@ -107,7 +107,11 @@ export function keySource({ keyFile, passphraseFile }: KeyFlags): KeySource | un
     throw new UsageError('E_USAGE_KEY', 'a key file and a passphrase file were given', 'give one of them');
   }
   if (keyFile !== undefined) return { file: keyFile };
-  if (passphraseFile !== undefined) return { passphrase: readFileSync(passphraseFile, 'utf8').trimEnd() };
+  if (passphraseFile !== undefined) {
+    const passphrase = readFileSync(passphraseFile, 'utf8').trimEnd();
+    if (passphrase !== '') return { passphrase };
+    throw new UsageError('E_USAGE_KEY', `${passphraseFile} holds no passphrase`, 'write one into it, on one line');
+  }
   return undefined;
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { SERVICE_ERROR } from './abi.ts';
 import { NexusKeys } from './keys.ts';
 import { ServiceError } from './requests.ts';
-import { sealBlob, sealToPlatform, unsealBlob, unsealFromPlatform } from './sealing.ts';
+import { SEAL_DATA_MAX, sealBlob, sealToPlatform, unsealBlob, unsealFromPlatform } from './sealing.ts';
 
 const filled = (fill: number) => new Uint8Array(32).fill(fill);
 const keys = new NexusKeys(filled(1));
@@ -87,5 +87,12 @@ describe('sealed blobs', () => {
     expect(codeOf(() => unsealBlob(keys, vault, 0n, blob))).toBe(SERVICE_ERROR.UNSEAL_REFUSED);
     expect(codeOf(() => unsealFromPlatform(keys, exact))).toBe(SERVICE_ERROR.UNSEAL_REFUSED);
     expect(codeOf(() => unsealFromPlatform(new NexusKeys(filled(9)), blob))).toBe(SERVICE_ERROR.UNSEAL_REFUSED);
+  });
+
+  test('what is sealed opens again, up to the largest that is sealed', () => {
+    const largest = new Uint8Array(SEAL_DATA_MAX).fill(7);
+    expect(unsealFromPlatform(keys, sealToPlatform(keys, largest))).toEqual(largest);
+    const larger = new Uint8Array(SEAL_DATA_MAX + 1);
+    expect(codeOf(() => sealToPlatform(keys, larger))).toBe(SERVICE_ERROR.BAD_INPUT);
   });
 });

@@ -13,7 +13,8 @@ import type { NexusKeys, SealSelector } from './keys.ts';
 import { ServiceError } from './requests.ts';
 
 export const SEAL_DATA_MAX = 64 * 1024;
-const BLOB_MAX = SEAL_DATA_MAX + 1024;
+/** The largest blob there is: data, headers and tag. */
+export const SEALED_BLOB_MAX = SEAL_DATA_MAX + 1024;
 const VERSION = 1;
 const DIGEST_SIZE = 32;
 
@@ -41,9 +42,7 @@ export function sealBlob(
   counter: bigint | undefined,
   data: Uint8Array,
 ): Uint8Array {
-  if (data.length > SEAL_DATA_MAX) {
-    throw new ServiceError(SERVICE_ERROR.BAD_INPUT, `${data.length} bytes to seal; at most ${SEAL_DATA_MAX}`);
-  }
+  refuseTooLarge(data);
   const headers = new Map<number | string, CborValue>([
     ['v', VERSION],
     ['to', selector.kind],
@@ -59,6 +58,12 @@ export function sealBlob(
   } finally {
     key.fill(0);
   }
+}
+
+/** What is longer could be encrypted, and never be opened again. */
+function refuseTooLarge(data: Uint8Array): void {
+  if (data.length <= SEAL_DATA_MAX) return;
+  throw new ServiceError(SERVICE_ERROR.BAD_INPUT, `${data.length} bytes to seal; at most ${SEAL_DATA_MAX}`);
 }
 
 /**
@@ -108,7 +113,7 @@ function selectKey(keys: NexusKeys, caller: CodeIdentity, blob: Uint8Array) {
 }
 
 function readHeaders(blob: Uint8Array): Headers {
-  if (blob.length > BLOB_MAX) throw refused(`a blob of ${blob.length} bytes`);
+  if (blob.length > SEALED_BLOB_MAX) throw refused(`a blob of ${blob.length} bytes`);
   try {
     return encrypt0Headers(blob);
   } catch (error) {
@@ -116,8 +121,9 @@ function readHeaders(blob: Uint8Array): Headers {
   }
 }
 
-/** Seal bytes to this platform and nexus, for its operator. */
+/** Seal bytes to this platform and nexus, for its operator. Throws ServiceError BAD_INPUT. */
 export function sealToPlatform(keys: NexusKeys, data: Uint8Array): Uint8Array {
+  refuseTooLarge(data);
   const key = keys.operatorKey();
   try {
     const headers = new Map<string, CborValue>([

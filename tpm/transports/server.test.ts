@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -242,6 +242,15 @@ describe('control channel on a Unix socket', () => {
     expect(existsSync(left)).toBe(true);
     const second = await serveTpm(board, { listen: [{ channel: 'data', at: { path: left } }] });
     await second.close();
+  });
+
+  test('a file of another kind in the place of a socket is left alone', async () => {
+    const path = join(directory, 'notes');
+    writeFileSync(path, 'precious');
+    await expect(serveTpm(board, { listen: [{ channel: 'data', at: { path } }] })).rejects.toMatchObject({
+      code: 'E_TRANSPORT_CONNECT',
+    });
+    expect(readFileSync(path, 'utf8')).toBe('precious');
   });
 });
 

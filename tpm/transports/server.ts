@@ -1,5 +1,5 @@
 /** Serving a TPM on sockets: any number of listeners of three kinds around one board. */
-import { chmodSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, Socket } from 'node:net';
 import { Attendant, loadAttendant } from './attendant.ts';
 import type { Board } from './board.ts';
@@ -223,8 +223,9 @@ function listenOnce(server: Server, at: Place): Promise<Place> {
   });
 }
 
-/** A socket file that nobody listens on any more, as a killed server leaves it. */
-function isAbandoned(path: string): Promise<boolean> {
+/** A socket file that nobody listens on any more, as a killed server leaves it; never a file of another kind. */
+async function isAbandoned(path: string): Promise<boolean> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
   return new Promise((resolve) => {
     const probe = connect({ path });
     probe.once('connect', () => {
