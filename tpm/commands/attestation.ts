@@ -145,8 +145,9 @@ export const Quote = command(
   },
   (tpm, { signHandle, qualifyingData, inScheme, PCRselect }) => {
     const chosen = signer(signHandle, inScheme);
-    const hashAlg = chosen?.details.hashAlg ?? TPM_ALG.SHA256;
-    const { digest, selection } = tpm.state.pcr.digest(hashAlg, PCRselect);
+    // Without a key there is no scheme, and so no hash of the PCR.
+    if (chosen === undefined) throw new TpmError(TPM_RC.SCHEME, 'inScheme');
+    const { digest, selection } = tpm.state.pcr.digest(chosen.details.hashAlg, PCRselect);
     const { bytes, signature } = attest(tpm, signHandle, chosen, qualifyingData, {
       type: TPM_ST.ATTEST_QUOTE,
       attested: { pcrSelect: selection, pcrDigest: digest },

@@ -313,6 +313,8 @@ export const TestParms = command(
     const { profile } = tpm;
     const value = parameters.type === TPM_ALG.RSA && !profile.rsaKeyBits.includes(parameters.parameters.keyBits);
     if (value) throw new TpmError(TPM_RC.VALUE, 'parameters');
+    if (parameters.type === TPM_ALG.SYMCIPHER && parameters.parameters.sym.algorithm === TPM_ALG.NULL)
+      throw new TpmError(TPM_RC.SYMMETRIC, 'parameters');
     if (parameters.type === TPM_ALG.ECC && !profile.eccCurves.includes(parameters.parameters.curveID))
       throw new TpmError(TPM_RC.CURVE, 'parameters');
   },

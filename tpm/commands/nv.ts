@@ -112,9 +112,9 @@ function define(tpm: Context, { authHandle, auth: newAuth, publicInfo }: Definit
   const authValue = trimAuth(newAuth);
   if (authValue.length > digestSize) throw new TpmError(TPM_RC.SIZE, 'auth');
   const size = requiredSize(publicInfo);
-  checkAttributes(publicInfo, authHandle);
   if (publicInfo.dataSize !== (size ?? publicInfo.dataSize) || publicInfo.dataSize > profile.nvIndexSize)
     throw new TpmError(TPM_RC.SIZE, 'publicInfo');
+  checkAttributes(publicInfo, authHandle);
   const handle = publicInfo.nvIndex;
   if (state.nv.has(handle)) throw new TpmError(TPM_RC.NV_DEFINED);
   if (state.nv.size >= profile.nvIndices) throw new TpmError(TPM_RC.NV_SPACE);

@@ -29,28 +29,37 @@ import { flagsOf } from './templates.ts';
 
 const EMPTY = new Uint8Array(0);
 
-/** Whether data and sensitiveDataOrigin agree. TPM_RC_ATTRIBUTES. Part 3, section 12.1.1. */
-export function checkSensitiveCreate(area: TPMT_PUBLIC, { data, userAuth }: TPMS_SENSITIVE_CREATE): void {
-  const origin = (area.objectAttributes & TPMA_OBJECT.sensitiveDataOrigin) !== 0;
+/**
+ * Whether data and sensitiveDataOrigin agree: TPM_RC_ATTRIBUTES. The data of a primary object that the TPM makes is one
+ * more input of its derivation. Part 3, sections 12.1.1 and 24.1.
+ */
+export function checkSensitiveCreate(
+  area: TPMT_PUBLIC,
+  { data, userAuth }: TPMS_SENSITIVE_CREATE,
+  primary: boolean,
+): void {
+  const origin = madeHere(area);
   const { sign, decrypt, restricted } = flagsOf(area);
-  if (area.type === TPM_ALG.RSA || area.type === TPM_ALG.ECC) {
-    if (!origin) throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
-    if (data.length !== 0) throw new TpmError(TPM_RC.VALUE, 'inSensitive');
-  } else {
-    if ((data.length === 0) !== origin) throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
-    if (area.type === TPM_ALG.KEYEDHASH && !sign && !decrypt && origin)
-      throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
-    // What a caller knows is no secret of this TPM.
-    const fixed = (area.objectAttributes & (TPMA_OBJECT.fixedTPM | TPMA_OBJECT.fixedParent)) !== 0;
-    if (restricted && fixed && !origin) throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
-  }
-  if (area.type === TPM_ALG.SYMCIPHER && data.length !== 0) {
+  const asymmetric = area.type === TPM_ALG.RSA || area.type === TPM_ALG.ECC;
+  const wrong =
+    (!origin && data.length === 0) ||
+    (!primary && origin && data.length !== 0) ||
+    (asymmetric && !origin) ||
+    (area.type === TPM_ALG.KEYEDHASH && !sign && !decrypt && origin);
+  if (wrong) throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
+  // What a caller knows is no secret of this TPM.
+  const fixed = (area.objectAttributes & (TPMA_OBJECT.fixedTPM | TPMA_OBJECT.fixedParent)) !== 0;
+  if (restricted && fixed && !origin) throw new TpmError(TPM_RC.ATTRIBUTES, 'inPublic');
+  if (area.type === TPM_ALG.SYMCIPHER && !origin) {
     const { sym } = area.parameters;
     if (sym.algorithm !== TPM_ALG.NULL && data.length !== sym.keyBits / 8)
       throw new TpmError(TPM_RC.KEY_SIZE, 'inSensitive');
   }
   if (userAuth.length > DIGEST_SIZE[area.nameAlg]!) throw new TpmError(TPM_RC.SIZE, 'inSensitive');
 }
+
+/** Whether the TPM is to make the secret, not the caller. */
+const madeHere = (area: TPMT_PUBLIC): boolean => (area.objectAttributes & TPMA_OBJECT.sensitiveDataOrigin) !== 0;
 
 /**
  * Key material for a template. `random` decides everything: the TPM's generator for ordinary keys, one seeded with the
@@ -67,6 +76,7 @@ export function createMaterial(
   const authValue = trimAuth(create.userAuth).slice();
   const digestSize = DIGEST_SIZE[template.nameAlg]!; // a TPMT_PUBLIC has a name
   const { decrypt, restricted } = flagsOf(template);
+  const given = create.data.length > 0 && !madeHere(template) ? create.data.slice() : undefined;
   switch (template.type) {
     case TPM_ALG.RSA: {
       const { keyBits } = template.parameters;
@@ -90,7 +100,7 @@ export function createMaterial(
     case TPM_ALG.KEYEDHASH: {
       const { scheme } = template.parameters;
       const size = scheme.scheme === TPM_ALG.NULL ? digestSize : DIGEST_SIZE[scheme.details.hashAlg]!;
-      const sensitive = create.data.length > 0 ? create.data.slice() : random.bytes(size);
+      const sensitive = given ?? random.bytes(size);
       const seedValue = random.bytes(digestSize);
       return {
         publicArea: { ...template, unique: crypto.hash(template.nameAlg, seedValue, sensitive) },
@@ -100,7 +110,7 @@ export function createMaterial(
     case TPM_ALG.SYMCIPHER: {
       const { sym } = template.parameters;
       const size = sym.algorithm === TPM_ALG.NULL ? 0 : sym.keyBits / 8;
-      const sensitive = create.data.length > 0 ? create.data.slice() : random.bytes(size);
+      const sensitive = given ?? random.bytes(size);
       const seedValue = random.bytes(digestSize);
       return {
         publicArea: { ...template, unique: crypto.hash(template.nameAlg, seedValue, sensitive) },
@@ -170,7 +180,7 @@ export function checkSensitive(tpm: Context, area: TPMT_PUBLIC_OR_NULL, sensitiv
     throw new TpmError(TPM_RC.BINDING);
 }
 
-/** RSA moduli are whole and ECC points on their curve. TPM_RC_KEY, TPM_RC_ECC_POINT. */
+/** RSA moduli are whole, ECC points on their curve, digests of secrets digests. TPM_RC_KEY, TPM_RC_ECC_POINT. */
 export function checkUnique(tpm: Context, area: TPMT_PUBLIC_OR_NULL): void {
   if (area.type === TPM_ALG.RSA) {
     const { unique, parameters } = area;
@@ -179,8 +189,11 @@ export function checkUnique(tpm: Context, area: TPMT_PUBLIC_OR_NULL): void {
   } else if (area.type === TPM_ALG.ECC) {
     const field = eccFieldBytes(area.parameters.curveID);
     const { x, y } = area.unique;
+    if (x.length === 0 || y.length === 0) throw new TpmError(TPM_RC.KEY);
     if (x.length > field || y.length > field || !tpm.crypto.ecOnCurve(area.parameters.curveID, area.unique))
       throw new TpmError(TPM_RC.ECC_POINT);
+  } else if (area.nameAlg !== TPM_ALG.NULL && area.unique.length !== DIGEST_SIZE[area.nameAlg]) {
+    throw new TpmError(TPM_RC.KEY);
   }
 }
 

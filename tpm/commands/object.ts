@@ -73,7 +73,7 @@ export const CreatePrimary = command(
   (tpm, { primaryHandle, inSensitive, inPublic, outsideInfo, creationPCR }) => {
     const handle = tpm.state.objects.freeHandle();
     about('inPublic', () => checkPublic(tpm.profile, inPublic, undefined));
-    checkSensitiveCreate(inPublic, inSensitive);
+    checkSensitiveCreate(inPublic, inSensitive, true);
     const { seed } = tpm.state.hierarchy(primaryHandle)!; // a TPMI_RH_HIERARCHY
     const { publicArea, sensitive } = primaryMaterial(tpm, seed, inPublic, inSensitive);
     const object = makeObject(
@@ -116,7 +116,7 @@ export const Create = command(
   (tpm, { parentHandle, inSensitive, inPublic, outsideInfo, creationPCR }) => {
     if (!isStorageParent(parentHandle)) throw new TpmError(TPM_RC.TYPE, 'parentHandle');
     about('inPublic', () => checkPublic(tpm.profile, inPublic, parentHandle));
-    checkSensitiveCreate(inPublic, inSensitive);
+    checkSensitiveCreate(inPublic, inSensitive, false);
     const { publicArea, sensitive } = createMaterial(tpm, inPublic, inSensitive, tpm.random, true);
     const name = objectName(publicArea, tpm.crypto);
     return {
@@ -251,7 +251,7 @@ export const CreateLoaded = command(
     if (typeof parentHandle === 'number') {
       const template = about('inPublic', () => decode(TPMT_PUBLIC, inPublic));
       about('inPublic', () => checkPublic(tpm.profile, template, undefined));
-      checkSensitiveCreate(template, inSensitive);
+      checkSensitiveCreate(template, inSensitive, true);
       const { seed } = tpm.state.hierarchy(parentHandle)!; // a hierarchy of TPMI_DH_PARENT
       return load(tpm, handle, parentHandle, primaryMaterial(tpm, seed, template, inSensitive), false);
     }
@@ -259,7 +259,7 @@ export const CreateLoaded = command(
     if (isDerivationParent(parentHandle)) return derive(tpm, handle, parentHandle, inSensitive, inPublic);
     const template = about('inPublic', () => decode(TPMT_PUBLIC, inPublic));
     about('inPublic', () => checkPublic(tpm.profile, template, parentHandle));
-    checkSensitiveCreate(template, inSensitive);
+    checkSensitiveCreate(template, inSensitive, false);
     return load(tpm, handle, parentHandle, createMaterial(tpm, template, inSensitive, tpm.random, true), true);
   },
 );

@@ -1,5 +1,5 @@
 /** Integrity collection. Part 3, section 22. */
-import { allPcrs, isAuthorizedPcr, PCR_ATTRIBUTES, type PcrBanks } from '../state/pcr.ts';
+import { allPcrs, isAuthorizedPcr, PCR_ATTRIBUTES, PCR_COUNT, type PcrBanks } from '../state/pcr.ts';
 import {
   TPM_CC,
   TPM_RC,
@@ -14,6 +14,7 @@ import {
   type TPMT_HA,
   TpmError,
   u32,
+  where,
 } from '../structures/index.ts';
 import { trimAuth } from './auth-value.ts';
 import { auth, command } from './command.ts';
@@ -132,12 +133,14 @@ export const PCR_Allocate = command(
 /** Hash algorithms that a bank can have: SHA-1, SHA-256, SHA-384, SHA-512. */
 export const BANK_HASHES: ReadonlySet<number> = new Set([0x04, 0x0b, 0x0c, 0x0d]);
 
+const PCR_NUMBER = where(u32, (pcr) => pcr < PCR_COUNT, TPM_RC.VALUE);
+
 /** TPM2_PCR_SetAuthPolicy: of the group that a PCR is in, TPM_RC_VALUE when in none. Part 3, section 22.6. */
 export const PCR_SetAuthPolicy = command(
   TPM_CC.PCR_SetAuthPolicy,
   {
     handles: { authHandle: auth(TPMI_RH_PLATFORM, 'user') },
-    params: { authPolicy: TPM2B_DIGEST, hashAlg: TPMI_ALG_HASH_OR_NULL, pcrNum: u32 },
+    params: { authPolicy: TPM2B_DIGEST, hashAlg: TPMI_ALG_HASH_OR_NULL, pcrNum: PCR_NUMBER },
     nv: true,
   },
   (tpm, { authPolicy, hashAlg, pcrNum }) => {

@@ -109,13 +109,11 @@ export const PolicyCounterTimer = command(
   TPM_CC.PolicyCounterTimer,
   { handles: policySession, params: { operandB: TPM2B_OPERAND, offset: u16, operation: TPM_EO_OPERATION } },
   (tpm, { policySession: session, operandB, offset, operation }) => {
-    if (!isTrial(session)) {
-      const info = encode(TPMS_TIME_INFO, tpm.clock.timeInfo);
-      if (offset > info.length) throw new TpmError(TPM_RC.VALUE, 'offset');
-      if (offset + operandB.length > info.length) throw new TpmError(TPM_RC.RANGE);
-      if (!compare(info.subarray(offset, offset + operandB.length), operandB, operation))
-        throw new TpmError(TPM_RC.POLICY);
-    }
+    const info = encode(TPMS_TIME_INFO, tpm.clock.timeInfo);
+    if (offset > info.length) throw new TpmError(TPM_RC.VALUE, 'offset');
+    if (offset + operandB.length > info.length) throw new TpmError(TPM_RC.RANGE);
+    const holds = compare(info.subarray(offset, offset + operandB.length), operandB, operation);
+    if (!holds && !isTrial(session)) throw new TpmError(TPM_RC.POLICY);
     extendPolicy(
       tpm,
       session,
@@ -269,11 +267,11 @@ export const PolicyTemplate = command(
   TPM_CC.PolicyTemplate,
   { handles: policySession, params: { templateHash: TPM2B_DIGEST } },
   (tpm, { policySession: session, templateHash }) => {
-    if (templateHash.length !== DIGEST_SIZE[session.authHash]) throw new TpmError(TPM_RC.SIZE, 'templateHash');
     const { templateHash: earlier } = session.policy;
     // The same template may be asserted again, as a cpHash may.
     if (earlier === undefined) requireNoHash(session);
     else if (!equal(earlier, templateHash)) throw new TpmError(TPM_RC.VALUE, 'templateHash');
+    if (templateHash.length !== DIGEST_SIZE[session.authHash]) throw new TpmError(TPM_RC.SIZE, 'templateHash');
     extendPolicy(tpm, session, u32be(TPM_CC.PolicyTemplate), templateHash);
     session.policy.templateHash = templateHash;
   },

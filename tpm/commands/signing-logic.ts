@@ -130,5 +130,6 @@ function isNotBelow(a: Uint8Array, b: Uint8Array): boolean {
 
 /** A key that may sign: TPM_RC_KEY otherwise. */
 export function requireSigningKey(key: TpmObject, name: string): void {
-  if (!has(key, TPMA_OBJECT.sign)) throw new TpmError(TPM_RC.KEY, name);
+  // A cipher key with "sign" encrypts.
+  if (!has(key, TPMA_OBJECT.sign) || key.publicArea.type === TPM_ALG.SYMCIPHER) throw new TpmError(TPM_RC.KEY, name);
 }

@@ -65,12 +65,12 @@ export const Sign = command(
     const scheme = selectScheme(keyHandle, inScheme);
     if (scheme === undefined) throw new TpmError(TPM_RC.SCHEME, 'inScheme');
     const { hashAlg } = scheme.details;
-    if (digest.length !== DIGEST_SIZE[hashAlg]) throw new TpmError(TPM_RC.SIZE, 'digest');
     if (has(keyHandle, TPMA_OBJECT.restricted) || validation.digest.length > 0) {
       if (validation.digest.length === 0) throw new TpmError(TPM_RC.TICKET, 'validation');
       const expected = ticketDigest(tpm, validation.hierarchy, TPM_ST.HASHCHECK, u16be(hashAlg), digest);
       if (!equalSecret(expected, validation.digest)) throw new TpmError(TPM_RC.TICKET, 'validation');
     }
+    if (digest.length !== DIGEST_SIZE[hashAlg]) throw new TpmError(TPM_RC.SIZE, 'digest');
     return { signature: sign(tpm, keyHandle, scheme, digest) };
   },
 );

@@ -104,6 +104,13 @@ async function certifyX509(
 
 export const attestationCases: readonly Case[] = [
   [
+    'Quote',
+    'SCHEME',
+    'p2',
+    'no key, and so no hash',
+    ({ client }) => client.Quote({ signHandle: TPM_RH.NULL, qualifyingData, inScheme: ECDSA, PCRselect: [] }),
+  ],
+  [
     'CertifyX509',
     'HASH',
     'p2',

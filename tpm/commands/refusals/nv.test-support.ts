@@ -158,6 +158,13 @@ const locked = (bench: Bench) =>
 const filled = (bench: Bench) => on(bench, {}, () => write(bench));
 
 export const nvCases: readonly Case[] = [
+  [
+    'NV_DefineSpace',
+    'SIZE',
+    'p2',
+    'a size that is wrong, like its attributes',
+    (bench) => define(bench, { kind: 'BITS', dataSize: 9, more: [TPMA_NV.PLATFORMCREATE] }),
+  ],
   ...definitions,
   [
     'NV_UndefineSpace',

@@ -193,6 +193,15 @@ const unknownType = () => {
 };
 
 export const objectCases: readonly Case[] = [
+  [
+    'Create',
+    'ATTRIBUTES',
+    'p2',
+    'data, and the TPM is to make the secret',
+    async (bench) => bench.create(await bench.primary(storage(FIXED)), ecc(SIGN), FIVE),
+  ],
+  ['LoadExternal', 'KEY', 'p2', 'no point', (bench) => external(bench, ecc(SIGN))],
+  ['LoadExternal', 'KEY', 'p2', 'no digest of the secret', (bench) => external(bench, keyedHash(SIGN, HMAC))],
   ...creations,
   [
     'Create',

@@ -10,6 +10,22 @@ const EVERY_BANK = [TPM_ALG.SHA1, TPM_ALG.SHA256, TPM_ALG.SHA384, TPM_ALG.SHA512
 
 export const platformCases: readonly Case[] = [
   [
+    'PCR_SetAuthPolicy',
+    'VALUE',
+    'p3',
+    'no PCR',
+    ({ client }) =>
+      client.PCR_SetAuthPolicy({ ...PLATFORM, authPolicy: text('short'), hashAlg: TPM_ALG.SHA256, pcrNum: 24 }),
+  ],
+  [
+    'TestParms',
+    'SYMMETRIC',
+    'p1',
+    'a cipher key without cipher',
+    ({ client }) =>
+      client.TestParms({ parameters: { type: TPM_ALG.SYMCIPHER, parameters: { sym: { algorithm: TPM_ALG.NULL } } } }),
+  ],
+  [
     'PCR_Extend',
     'LOCALITY',
     '',

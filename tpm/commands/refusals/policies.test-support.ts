@@ -158,6 +158,16 @@ const HASHES = [
 ] as const;
 
 export const policyCases: readonly Case[] = [
+  [
+    'PolicyCounterTimer',
+    'RANGE',
+    '',
+    'more than there is, in a trial',
+    async (bench) => {
+      const { handle: policySession } = await bench.policy('trial');
+      return bench.client.PolicyCounterTimer({ policySession, operandB: DIGEST, offset: 0, operation: TPM_EO.EQ });
+    },
+  ],
   ...HASHES.flatMap(([name, assert], i): Case[] => {
     const other = HASHES[(i + 1) % 3]?.[1] ?? cpHash;
     return [

@@ -143,6 +143,14 @@ const zgen = async (bench: Bench, keyA: number, what: { inQsB?: typeof POINT; in
 };
 
 export const primitiveCases: readonly Case[] = [
+  ['Sign', 'KEY', 'h1', 'a cipher key', async (bench) => sign(bench, await bench.primary(cipher(SIGN | ORIGIN)))],
+  [
+    'Sign',
+    'TICKET',
+    'p3',
+    'a restricted key, no ticket, and no digest',
+    async (bench) => sign(bench, await bench.primary(ecc(SIGN | RESTRICTED, { scheme: ECDSA })), NULL, text('short')),
+  ],
   [
     'ZGen_2Phase',
     'SCHEME',
