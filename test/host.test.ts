@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, sta
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { askHost } from 'nexus-tcb/nexus/host';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildGuests } from '../guests/index.ts';
 
@@ -100,7 +101,10 @@ describe('starting again', () => {
   const shown = (text: string, pattern: RegExp) => text.match(new RegExp(pattern, 'gm'))?.length ?? 0;
 
   test('a stopped and a running partition by nexus restart, with their channel, while others run on', async () => {
-    writeFileSync(inDirectory('again.yaml'), `${HOST}channels:\n  - [vault, neighbour]\n`);
+    writeFileSync(
+      inDirectory('again.yaml'),
+      `${HOST.replace('mode: spin', 'mode: spin\n    vtpm: true')}channels:\n  - [vault, neighbour]\n`,
+    );
     const { child, text } = await up('again.yaml', /vault\s+\| ended: halt/);
     try {
       const running = (name: string) =>
@@ -116,6 +120,10 @@ describe('starting again', () => {
       expect(running('vault')?.codeIdentity).toBe(identity);
       expect(nexus('restart', 'neighbour', '--state', 'state').status).toBe(0);
       expect(running('neighbour')?.state).toBe('running');
+      // Its TPM was off and on again meanwhile, and is certified by the nexus; the vault has none.
+      const certificate = (name: string) => askHost(inDirectory('state'), 'ekCertificate', { name });
+      expect(await certificate('neighbour')).toMatch(/^3082/);
+      await expect(certificate('vault')).rejects.toThrow(/E_PARTITION_STATE.*no TPM/);
       expect(errorOf('restart', 'nobody', '--state', 'state').message).toContain('E_NO_PARTITION');
     } finally {
       expect(await stop(child, 'SIGINT')).toBe(0);
@@ -123,7 +131,7 @@ describe('starting again', () => {
   }, 120_000);
 
   test('a partition that crashes, by the host, each crash one event with its reason', async () => {
-    const crashing = HOST.replace('mode: spin', 'mode: fault\n    restart: on-crash');
+    const crashing = HOST.replace('mode: spin', 'mode: fault\n    vtpm: true\n    restart: on-crash');
     writeFileSync(inDirectory('crashing.yaml'), crashing);
     const { child, text } = await up('crashing.yaml', /(neighbour \| crashed: [\s\S]*){3}/);
     expect(await stop(child, 'SIGINT')).toBe(0);

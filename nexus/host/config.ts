@@ -39,6 +39,7 @@ const PartitionSchema = Type.Object(
     'command-line': Type.Optional(
       Type.String({ maxLength: 2048, description: 'the command line given to the image; it is measured' }),
     ),
+    vtpm: Type.Optional(Type.Boolean({ description: 'true: a standard image is measured into a TPM of its own' })),
     restart: Type.Optional(
       Type.Union([Type.Literal('never'), Type.Literal('on-crash')], { description: '"never" or "on-crash"' }),
     ),
@@ -104,6 +105,8 @@ export interface ImagePartitionConfig extends CommonConfig {
   readonly manifest?: string;
   readonly memoryBytes: number;
   readonly commandLine: string;
+  /** It has a TPM of its own, into which it is measured. */
+  readonly vtpm?: true;
   /** What RELAY.MODE answers; the guest decides what it does with it. */
   readonly mode: string;
 }
@@ -217,12 +220,16 @@ function mistakesOfKind(partition: ParsedPartition): string[] {
     return [
       ...(partition.image === undefined ? ['expected an image, or linux in its place'] : []),
       ...(partition.volume === undefined ? [] : ['only a Linux guest has a volume; expected linux']),
+      ...(partition.vtpm && partition.kind === 'trusted'
+        ? ['a trusted partition is measured by the nexus itself; vtpm is for kind: standard']
+        : []),
     ];
   }
   return [
     ...(partition.image === undefined ? [] : ['an image and linux exclude each other; expected one of them']),
     ...(partition.kind === 'trusted' ? ['a Linux guest is not measured frame by frame; expected kind: standard'] : []),
     ...(partition.mode === undefined ? [] : ['a Linux guest has no mode']),
+    ...(partition.vtpm === undefined ? [] : ['a Linux guest always has a TPM of its own; leave vtpm out']),
   ];
 }
 
@@ -247,6 +254,7 @@ function partitionConfig(partition: ParsedPartition, base: string): PartitionCon
     image: resolve(base, image),
     ...(manifest === undefined ? {} : { manifest: resolve(base, manifest) }),
     memoryBytes: memoryBytes(partition.memory ?? '16 MiB'),
+    ...(partition.vtpm && { vtpm: true as const }),
     mode: partition.mode ?? '',
   };
 }

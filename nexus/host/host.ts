@@ -77,7 +77,7 @@ export class Host {
     if (partition instanceof LinuxPartition) return partition;
     throw new HostError(
       'E_PARTITION_STATE',
-      `${name} is the guest of an image, which has no TPM and is not suspended`,
+      `${name} is the guest of an image, which is not suspended`,
       'name a partition that host.yaml gives `linux`',
     );
   }
@@ -145,7 +145,8 @@ export class Host {
     }
     const relay = new Relay(config, verifier, platform.store, observe);
     const { allowDebug } = platform.policy;
-    return Partition.launch(config, { machine, platform, allowDebug, relay, observe });
+    const tpm = config.vtpm ? await platform.partitionTpm(config.name) : undefined;
+    return Partition.launch(config, { machine, platform, allowDebug, relay, observe, ...(tpm && { tpm }) });
   }
 
   /** Each end of a channel has the channel's place in the host file as its number. One with a dead end stays closed. */
@@ -166,14 +167,15 @@ export class Host {
     }
   }
 
-  /** What the operator may ask about one Linux guest. */
+  /** What the operator may ask about one guest. */
   private guestMethods(): ControlMethods {
     const guest = (parameters: unknown) => this.linuxPartition(textOf(parameters, 'name'));
     return {
       suspend: (parameters) => guest(parameters).suspend(textOf(parameters, 'file')),
       restore: (parameters) => guest(parameters).restore(textOf(parameters, 'file')),
       discard: (parameters) => guest(parameters).discard(),
-      ekCertificate: async (parameters) => Buffer.from(await guest(parameters).ekCertificate()).toString('hex'),
+      ekCertificate: async (parameters) =>
+        Buffer.from(await this.partition(textOf(parameters, 'name')).ekCertificate()).toString('hex'),
     };
   }
 }

@@ -26,7 +26,7 @@ import { writeFileAtomic } from './files.ts';
 import type { Machine } from './machine.ts';
 import type { HostedPartition, PartitionStatus } from './partition.ts';
 import type { Platform } from './platform.ts';
-import { partitionOwner, readEkCertificate } from './tpms.ts';
+import { MONITOR, partitionOwner, readEkCertificate } from './tpms.ts';
 import { Turn } from './turn.ts';
 
 export interface LinuxContext {
@@ -35,8 +35,6 @@ export interface LinuxContext {
   readonly files: Pick<LinuxFiles, 'kernel' | 'initrd'>;
   readonly observe: HostObserver;
 }
-
-const MONITOR = 'nexus-tcb';
 
 /** What runs now: a place in the core, and the engine's machine. */
 interface Instance {

@@ -1,6 +1,8 @@
 /** One partition of a host: launched from its description, serving its hypercalls, ended once. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { encodeEventLog } from '../../attestation/index.ts';
+import { type Tpm, TpmClient } from '../../tpm/index.ts';
 import {
   ERROR_BASE,
   type Hypercall,
@@ -9,6 +11,7 @@ import {
   MultibootError,
   PERM_READ,
   PERM_WRITE,
+  prepareMultiboot,
   SERVICE_BASE,
   type Vm,
   type VmExit,
@@ -38,6 +41,7 @@ import { Console } from './console.ts';
 import { HostError } from './errors.ts';
 import type { HostObserver } from './events.ts';
 import type { Machine } from './machine.ts';
+import { MONITOR, readEkCertificate } from './tpms.ts';
 import { Turn } from './turn.ts';
 
 const PAGE_SIZE = 4096;
@@ -71,12 +75,15 @@ export interface HostedPartition {
    * knows it. Throws what `launch` throws; it stays down then.
    */
   restart(connect: () => void): Promise<void>;
+  /** Certificate of its TPM's P-256 endorsement key, DER. Throws HostError E_PARTITION_STATE while it has none. */
+  ekCertificate(): Promise<Uint8Array>;
   /** Stop it if it runs, destroy it in the core, and scrub what it had. Idempotent. */
   destroy(): Promise<void>;
 }
 
 /** An image, its manifest where it is trusted, and what of them is measured: read once, checked, not yet running. */
 interface Loaded {
+  readonly image: Uint8Array;
   readonly entry: { readonly eip: number; readonly eax?: number; readonly ebx?: number; readonly esi?: number };
   readonly frames: readonly MeasuredFrame[];
   readonly code: TrustedCode | undefined;
@@ -87,6 +94,8 @@ export interface PartitionContext {
   readonly platform: ServicePlatform;
   readonly allowDebug: boolean;
   readonly relay: ServiceRelay;
+  /** Its own TPM, off; it is closed with the partition. */
+  readonly tpm?: Tpm;
   readonly observe: HostObserver;
 }
 
@@ -123,7 +132,12 @@ export class Partition implements HostedPartition {
    */
   static async launch(config: ImagePartitionConfig, context: PartitionContext): Promise<Partition> {
     const partition = new Partition(config, context);
-    await partition.layOut();
+    try {
+      await partition.layOut();
+    } catch (error) {
+      await partition.destroy();
+      throw error;
+    }
     return partition;
   }
 
@@ -164,18 +178,28 @@ export class Partition implements HostedPartition {
     };
   }
 
+  async ekCertificate(): Promise<Uint8Array> {
+    const { tpm } = this.context;
+    if (tpm && this.instance && this.exit === undefined) return readEkCertificate(await TpmClient.of(tpm));
+    const why = tpm ? 'its TPM is off' : 'it has no TPM';
+    throw new HostError('E_PARTITION_STATE', `${this.name}: ${why}`, 'give it `vtpm: true` in host.yaml, and start it');
+  }
+
   destroy(): Promise<void> {
     this.destroyed = true;
     return this.inTurn.take(async () => {
       await this.giveBack();
       await this.console.close();
+      await this.context.tpm?.close();
     });
   }
 
   private async layOut(): Promise<void> {
     const { config } = this;
     const { machine, observe, allowDebug, platform, relay } = this.context;
-    const { code, frames, entry } = load(config, allowDebug);
+    const { image, code, frames: plain, entry } = load(config, allowDebug);
+    const measuredBoot = await this.measure(image);
+    const frames = measuredBoot ? populatedFrames(measuredBoot.segments, PERM_ALL) : plain;
     const measured = code ? frames.map(({ page }) => page) : [];
     const allotment = new Allotment(machine, config.kind, config.memoryBytes, measured);
     const services = new PartitionServices(config.name, code, platform, relay, (kind, locality) => {
@@ -191,6 +215,7 @@ export class Partition implements HostedPartition {
         memoryBytes: config.memoryBytes,
         segments: frames.map(({ page, content }) => ({ gpa: page * PAGE_SIZE, bytes: content })),
         entry,
+        ...(measuredBoot && { acpi: true, devices: measuredBoot.devices ?? [] }),
         onHypercall: (call) => this.hypercall(allotment.id, services, call),
         onConsole: this.console.show,
         onExit: (exit) => this.ended(exit),
@@ -213,8 +238,19 @@ export class Partition implements HostedPartition {
     });
   }
 
+  /** Into its own TPM, where it has one: the image with tables and event log beside it. */
+  private async measure(image: Uint8Array) {
+    const { machine, tpm } = this.context;
+    if (tpm === undefined) return undefined;
+    const { name, commandLine, memoryBytes, image: file } = this.config;
+    const boot = { image, name, commandLine, memoryBytes, tpm, monitorVersion: MONITOR, encodeLog: encodeEventLog };
+    const { spec } = await prepareMultiboot(machine.engine, boot).catch(asImageError(file));
+    return spec;
+  }
+
   private async giveBack(): Promise<void> {
     await this.instance?.vm.stop();
+    this.context.tpm?.powerOff();
     this.instance?.allotment.destroy();
     this.instance = undefined;
   }
@@ -251,6 +287,7 @@ export class Partition implements HostedPartition {
     this.exit = exit;
     this.console.end();
     this.instance?.allotment.stop();
+    this.context.tpm?.powerOff();
     this.context.observe({
       kind: 'exit',
       name: this.config.name,
@@ -278,14 +315,16 @@ function load(config: ImagePartitionConfig, allowDebug: boolean): Loaded {
   try {
     const { segments, entry } = loadMultiboot(image, config.commandLine, config.memoryBytes);
     const frames = populatedFrames(segments, PERM_ALL);
-    return { entry, frames, code: manifest && identify(manifest, frames, config.memoryBytes, entry) };
+    return { image, entry, frames, code: manifest && identify(manifest, frames, config.memoryBytes, entry) };
   } catch (error) {
-    if (!(error instanceof MultibootError)) throw error;
-    throw new HostError('E_IMAGE', `${config.image}: ${error.message}`, 'build the image with the guest SDK', {
-      cause: error,
-    });
+    return asImageError(config.image)(error);
   }
 }
+
+const asImageError = (image: string) => (error: unknown) => {
+  if (!(error instanceof MultibootError)) throw error;
+  throw new HostError('E_IMAGE', `${image}: ${error.message}`, 'build the image with the guest SDK', { cause: error });
+};
 
 function identify(
   manifest: Manifest,

@@ -21,6 +21,9 @@ import type { NexusKeys } from '../services/index.ts';
 import { openState } from './files.ts';
 import { FreshStore } from './fresh-store.ts';
 
+/** Names the monitor in the first event of a guest's log. */
+export const MONITOR = 'nexus-tcb';
+
 /** NV index of the P-256 endorsement key's certificate (TCG EK Credential Profile). */
 const EK_CERTIFICATE = 0x01c0000a;
 /** Largest TPM2_NV_Read that every TPM serves. */

@@ -1,5 +1,6 @@
 /** Core and engine as one machine: what partitions share, what moves, what cannot, and what is left when one is gone. */
 import { CALLS, type CallName, E, ERROR_BASE, F_FREE, state } from 'nexus-tcb/nexus/core';
+import { TPM_ALG, Tpm, TpmClient } from 'nexus-tcb/tpm';
 import { type Engine, WINDOW_BASE } from 'nexus-tcb/vmm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { violations } from './core-invariants.ts';
@@ -62,6 +63,24 @@ export function partitionContract(createEngine: () => Promise<Engine>): void {
     }
     expect(ids.size).toBe(1);
     expect(call(1, 'self')).toBeGreaterThan(ERROR_BASE);
+  });
+
+  it('a standard image with a TPM of its own is measured at every start, once', async () => {
+    const tpm = await Tpm.create();
+    const partition = await stage.launch('measured', 'neighbour', 'spin', tpm);
+    await partition.start();
+    const client = await TpmClient.of(tpm);
+    const image = async () => {
+      const { pcrValues } = await client.PCR_Read({ pcrSelectionIn: [{ hash: TPM_ALG.SHA256, pcrSelect: [9] }] });
+      return Buffer.from(pcrValues[0] ?? []).toString('hex');
+    };
+    const measured = await image();
+    expect(measured).not.toBe('0'.repeat(64));
+    expect(Buffer.from(await stage.memory('measured')).includes('MSFT0101')).toBe(true);
+    await partition.restart(() => {});
+    expect(await image()).toBe(measured);
+    await partition.destroy();
+    await expect(image()).rejects.toThrow(/TPM_RC_FAILURE/); // it has no power
   });
 
   it('a guest that is refused without end is told of a thousand times', async () => {

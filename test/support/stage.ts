@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { reset } from 'nexus-tcb/nexus/core';
 import { type HostEvent, Machine, Partition, type PartitionConfig } from 'nexus-tcb/nexus/host';
 import { NexusKeys } from 'nexus-tcb/nexus/services';
+import type { Tpm } from 'nexus-tcb/tpm';
 import type { Engine, Vm } from 'nexus-tcb/vmm';
 import { buildGuests, type GuestName } from '../../guests/build.ts';
 
@@ -42,8 +43,8 @@ export class Stage {
     });
   }
 
-  /** A standard partition, admitted but not started. */
-  async launch(name: string, guest: GuestName, mode: string): Promise<Partition> {
+  /** A standard partition, admitted but not started; `tpm` is its own. */
+  async launch(name: string, guest: GuestName, mode: string, tpm?: Tpm): Promise<Partition> {
     const image = (await buildGuests())[guest];
     const config: PartitionConfig = { name, kind: 'standard', image, memoryBytes: MEMORY, commandLine: '', mode };
     const relay = {
@@ -54,7 +55,7 @@ export class Stage {
       },
     };
     const observe = (event: HostEvent) => this.events.push(event);
-    const context = { machine: this.machine, platform, relay, allowDebug: false, observe };
+    const context = { machine: this.machine, platform, relay, allowDebug: false, observe, ...(tpm && { tpm }) };
     const partition = await Partition.launch(config, context);
     partition.admit();
     return partition;
