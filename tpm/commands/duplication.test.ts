@@ -17,7 +17,8 @@ import { Tpm } from '../tpm.ts';
 const EMPTY = new Uint8Array(0);
 const NULL = { scheme: TPM_ALG.NULL } as const;
 const AES = { algorithm: TPM_ALG.AES, keyBits: 128, mode: TPM_ALG.CFB } as const;
-const parentArea: Infer<typeof TPM2B_PUBLIC> = {
+type Mode = typeof TPM_ALG.CFB | typeof TPM_ALG.CBC;
+const parentArea = (mode: Mode): Infer<typeof TPM2B_PUBLIC> => ({
   type: TPM_ALG.ECC,
   nameAlg: TPM_ALG.SHA256,
   objectAttributes:
@@ -28,11 +29,11 @@ const parentArea: Infer<typeof TPM2B_PUBLIC> = {
     TPMA_OBJECT.restricted |
     TPMA_OBJECT.decrypt,
   authPolicy: EMPTY,
-  parameters: { symmetric: AES, scheme: NULL, curveID: TPM_ECC.NIST_P256, kdf: NULL },
+  parameters: { symmetric: { ...AES, mode }, scheme: NULL, curveID: TPM_ECC.NIST_P256, kdf: NULL },
   unique: { x: EMPTY, y: EMPTY },
-};
+});
 
-async function startedWithParent() {
+async function startedWithParent(mode: Mode = TPM_ALG.CFB) {
   const tpm = await Tpm.create();
   tpm.powerOn();
   const client = await TpmClient.of(tpm);
@@ -40,7 +41,7 @@ async function startedWithParent() {
   const { objectHandle: parentHandle } = await client.CreatePrimary({
     primaryHandle: TPM_RH.OWNER,
     inSensitive: { userAuth: EMPTY, data: EMPTY },
-    inPublic: parentArea,
+    inPublic: parentArea(mode),
     outsideInfo: EMPTY,
     creationPCR: [],
   });
@@ -153,4 +154,17 @@ it('an authorisation value that another TPM filled with zeros is used without th
   const session = await client.startSession({ type: 'hmac' });
   for (const auth of [userAuth, { session, authValue: userAuth }])
     expect((await client.Unseal({ itemHandle: objectHandle }, { auth })).outData).toEqual(sensitive);
+});
+
+it('a parent that names another mode than CFB protects nevertheless', async () => {
+  const { client, parentHandle } = await startedWithParent(TPM_ALG.CBC);
+  const { outPrivate, outPublic } = await client.Create({
+    parentHandle,
+    inSensitive: { userAuth: EMPTY, data: Uint8Array.of(1) },
+    inPublic: keyedHash,
+    outsideInfo: EMPTY,
+    creationPCR: [],
+  });
+  const { objectHandle } = await client.Load({ parentHandle, inPrivate: outPrivate, inPublic: outPublic });
+  expect((await client.Unseal({ itemHandle: objectHandle })).outData).toEqual(Uint8Array.of(1));
 });

@@ -80,7 +80,10 @@ function protection(area: TPMT_PUBLIC_OR_NULL): TPMT_SYM_DEF_OBJECT | undefined 
   return area.type === TPM_ALG.SYMCIPHER ? area.parameters.sym : area.parameters.symmetric;
 }
 
-/** Whether schemes and algorithms suit the attributes: all that a key of which only the public part is loaded must do. */
+/**
+ * Whether schemes and algorithms suit the attributes: all that a key of which only the public part is loaded must do. A
+ * parent may name any mode: it protects in CFB whatever it says, as the reference's does.
+ */
 export function checkScheme(profile: Profile, area: TPMT_PUBLIC_OR_NULL, madeElsewhere: boolean): void {
   const flags = flagsOf(area);
   switch (area.type) {
@@ -88,9 +91,6 @@ export function checkScheme(profile: Profile, area: TPMT_PUBLIC_OR_NULL, madeEls
       const { sym } = area.parameters;
       if (sym.algorithm === TPM_ALG.NULL) throw new TpmError(TPM_RC.SYMMETRIC);
       if (flags.decrypt && sym.mode === TPM_ALG.CMAC) throw new TpmError(TPM_RC.SCHEME);
-      // A parent protects in CFB whatever it says, so that an open mode does no harm.
-      const protects = sym.mode === TPM_ALG.CFB || sym.mode === TPM_ALG.NULL;
-      if (flags.restricted && flags.decrypt && !protects) throw new TpmError(TPM_RC.MODE);
       return;
     }
     case TPM_ALG.KEYEDHASH:
@@ -147,7 +147,6 @@ function checkAsymmetric(
   }
   if (restricted && decrypt) {
     if (symmetric.algorithm === TPM_ALG.NULL) throw new TpmError(TPM_RC.SYMMETRIC);
-    if (symmetric.mode !== TPM_ALG.CFB) throw new TpmError(TPM_RC.MODE);
   } else if (symmetric.algorithm !== TPM_ALG.NULL) {
     throw new TpmError(TPM_RC.SYMMETRIC);
   }
