@@ -7,5 +7,5 @@ export { StateFormatError } from './state/portable.ts';
 export { PROFILES, type Profile } from './state/profile.ts';
 export { MemoryStore, type RecordChange, type RecordStore } from './state/store.ts';
 export * from './structures/index.ts';
-export { Tpm, type TpmOptions } from './tpm.ts';
+export { ProfileError, Tpm, type TpmOptions } from './tpm.ts';
 export { localTransport } from './transports/local.ts';

@@ -453,4 +453,13 @@ describe('a TPM in this process', () => {
       TPMAttributes: { manufacturer: 'id:4E585553', version: 'id:20261122', model: 'nexus-tcb TPM' },
     });
   });
+
+  it('does not open under a profile without algorithms of its PCR banks', async () => {
+    const store = new MemoryStore();
+    await Tpm.create({ store });
+    await expect(Tpm.create({ store, profile: PROFILES.fips })).rejects.toMatchObject({ code: 'E_STATE_PROFILE' });
+    const fips = new MemoryStore();
+    await Tpm.create({ store: fips, profile: PROFILES.fips });
+    await Tpm.create({ store: fips, profile: PROFILES.fips });
+  });
 });

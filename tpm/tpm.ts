@@ -41,6 +41,19 @@ const commands: ReadonlyMap<number, AnyCommand> = new Map(
 );
 
 /** A TPM 2.0. Make one with `Tpm.create`; it is powered off until `powerOn`. */
+/** A state and a profile that do not go together. */
+export class ProfileError extends Error {
+  override readonly name = 'ProfileError';
+  readonly code = 'E_STATE_PROFILE';
+  readonly remedy = 'use the profile that the state was made under, or another state';
+
+  constructor(algorithm: number) {
+    super(
+      `the state has a PCR bank of an algorithm (0x${algorithm.toString(16).padStart(4, '0')}) that the profile switches off`,
+    );
+  }
+}
+
 export class Tpm implements TpmDevice {
   readonly #store: RecordStore;
   readonly #options: Required<Pick<TpmOptions, 'clock' | 'entropy' | 'profile' | 'onFault'>>;
@@ -68,11 +81,18 @@ export class Tpm implements TpmDevice {
     this.#context = this.#newContext();
   }
 
-  /** Open the TPM in a store, manufacturing it (seeds, proofs) if the store is empty. */
+  /**
+   * Open the TPM in a store, manufacturing it (seeds, proofs) if the store is empty. Throws `ProfileError` for a state
+   * with PCR banks of algorithms that the profile switches off.
+   */
   static async create(options: TpmOptions = {}): Promise<Tpm> {
     const store = options.store ?? new MemoryStore();
     const tpm = new Tpm(store, options.crypto ?? (await defaultCrypto()), options);
     if (!isManufactured(store)) await tpm.#manufacture();
+    const { state } = tpm.#newContext();
+    loadState(state, store);
+    const off = [...state.pcr.banks.keys()].find((alg) => tpm.profile.disabledAlgorithms.has(alg));
+    if (off !== undefined) throw new ProfileError(off);
     return tpm;
   }
 
