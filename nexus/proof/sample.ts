@@ -1,7 +1,7 @@
 /** Small corners of the state and plausible arguments, for running the core and its formulas on many of them. */
 import * as K from '../core/constants.ts';
 import type { CoreSource } from './source.ts';
-import type { Kind } from './state.ts';
+import { type Kind, kindOf } from './state.ts';
 
 /** A reproducible stream of u32 (Mulberry32, public domain by Tommy Ettinger). */
 export function randomness(seed: number): (below: number) => number {
@@ -36,7 +36,7 @@ export const CORNER: Readonly<Record<Kind, readonly (readonly number[])[]>> = {
 export const cornerCells = (core: CoreSource): ReadonlyMap<string, readonly Cell[]> =>
   new Map(
     [...core.arrays].map(([name, sizes]) => {
-      const kind = KIND_OF.find(([prefix]) => name.startsWith(prefix))?.[1];
+      const kind = kindOf(name);
       const width = core.constants.get(sizes[1] ?? '') ?? 1;
       const indices = kind === undefined ? [[0]] : CORNER[kind];
       const place = ([i = 0, j]: readonly number[]): number => (j === undefined ? i : i * width + j);
@@ -47,16 +47,6 @@ export interface Cell {
   readonly index: readonly number[];
   readonly place: number;
 }
-
-const KIND_OF: readonly (readonly [prefix: string, kind: Kind])[] = [
-  ['partition', 'partition'],
-  ['frame', 'frame'],
-  ['map', 'page'],
-  ['grant', 'slot'],
-  ['channel', 'end'],
-  ['counter', 'counter'],
-  ['device', 'device'],
-];
 
 const ARGUMENTS: Readonly<Record<string, readonly number[]>> = {
   p: partitions,

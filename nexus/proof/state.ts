@@ -56,6 +56,20 @@ export const KINDS = {
 } as const satisfies Record<string, readonly SizeName[]>;
 export type Kind = keyof typeof KINDS;
 export type Index = readonly Term[];
+
+const PREFIXES: Readonly<Record<string, Kind>> = {
+  partition: 'partition',
+  frame: 'frame',
+  content: 'frame',
+  map: 'page',
+  grant: 'slot',
+  channel: 'end',
+  counter: 'counter',
+  device: 'device',
+};
+/** What an array is indexed by, which its name begins with; undefined for a single cell. */
+export const kindOf = (array: string): Kind | undefined => PREFIXES[/^[a-z]+/.exec(array)?.[0] ?? ''];
+
 export const inRange = (kind: Kind, index: Index): Term =>
   and(...KINDS[kind].map((size, k) => lt(index[k] as Term, sizeTerm(size))));
 

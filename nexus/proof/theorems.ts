@@ -18,6 +18,7 @@ import {
   inRange,
   KINDS,
   type Kind,
+  kindOf,
   mapped,
   peerOf,
   sealed,
@@ -69,16 +70,17 @@ export interface Condition {
 }
 
 type Terms = Record<Kind, Index[]>;
+const noTerms = (): Terms => ({ partition: [], frame: [], page: [], slot: [], end: [], counter: [], device: [] });
 
 const KIND_NAMES = Object.keys(KINDS) as Kind[];
 
 /** Close `terms` under what they point to in `states`. */
 function close(terms: Terms, states: readonly State[], rounds: number): Terms {
   const seen = new Set<string>();
-  const all: Terms = { partition: [], frame: [], page: [], slot: [], end: [], counter: [], device: [] };
+  const all = noTerms();
   let fresh = terms;
   const accept = (from: Terms): Terms => {
-    const next: Terms = { partition: [], frame: [], page: [], slot: [], end: [], counter: [], device: [] };
+    const next = noTerms();
     for (const kind of KIND_NAMES) {
       for (const index of from[kind]) {
         const key = `${kind} ${index.map((term) => term.id).join(' ')}`;
@@ -93,7 +95,7 @@ function close(terms: Terms, states: readonly State[], rounds: number): Terms {
   for (let round = 0; ; round++) {
     const added = accept(fresh);
     if (round === rounds) break;
-    fresh = { partition: [], frame: [], page: [], slot: [], end: [], counter: [], device: [] };
+    fresh = noTerms();
     for (const s of states) {
       for (const [f] of added.frame as [Term][]) {
         fresh.partition.push([at(s, 'frameOwner', f)]);
@@ -294,7 +296,7 @@ export class Theory {
     const relation = function* (kind: string, goal: readonly Clause[], known: readonly Clause[][], states: State[]) {
       for (const clause of goal) {
         const own = clause.kind === undefined ? [] : skolem(clause.kind);
-        const terms: Terms = { partition: [[u]], frame: [], page: [], slot: [], end: [], counter: [], device: [] };
+        const terms: Terms = { ...noTerms(), partition: [[u]] };
         if (clause.kind !== undefined) terms[clause.kind] = [...terms[clause.kind], own];
         const hypotheses = (depth: number): Term[] => {
           const closed = close(terms, states, depth);
@@ -314,15 +316,7 @@ export class Theory {
     yield* relation('transitive', view(s, r, u), [[...view(s, t, u)], [...view(t, r, u)]], [s, t, r]);
     const [p, gpa] = [variable('u'), variable('a_gpa')];
     const [f, g] = [variable('x0_frame'), variable('x1_frame')];
-    const terms: Terms = {
-      partition: [[p]],
-      frame: [[f], [g]],
-      page: [[p, gpa]],
-      slot: [],
-      end: [],
-      counter: [],
-      device: [],
-    };
+    const terms: Terms = { ...noTerms(), partition: [[p]], frame: [[f], [g]], page: [[p, gpa]] };
     yield {
       ...shared,
       clause: 'no two frames stand at one page of one partition',
@@ -343,24 +337,11 @@ export class Theory {
     };
   }
 
-  private arity(name: string): Index {
-    const kind = (Object.keys(KINDS) as Kind[]).find((k) => name.toLowerCase().startsWith(PREFIX[k]));
-    if (name === 'bootLocked') return [u32(0)];
-    if (name === CONTENT) return skolem('frame');
-    if (kind === undefined) throw new Error(`no kind for ${name}`);
-    return skolem(kind);
+  private arity(array: string): Index {
+    const kind = kindOf(array);
+    return kind === undefined ? [u32(0)] : skolem(kind);
   }
 }
-
-const PREFIX: Readonly<Record<Kind, string>> = {
-  partition: 'partition',
-  frame: 'frame',
-  page: 'map',
-  slot: 'grant',
-  end: 'channel',
-  counter: 'counter',
-  device: 'device',
-};
 
 /** Hypotheses and the negated goal; empty if the goal is itself a hypothesis or needs none. */
 function conclude(hypotheses: readonly Term[], goal: Term): readonly Term[] {
