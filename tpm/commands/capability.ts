@@ -234,6 +234,10 @@ function page<T>(items: readonly T[], key: (item: T) => number, from: number, co
 const own = (value: number): number => value;
 const POLICY_HANDLES = [TPM_RH.OWNER, TPM_RH.ENDORSEMENT, TPM_RH.PLATFORM, TPM_RH.LOCKOUT] as const;
 
+/** TPM_RH_ACT_0 and TPM_RH_ACT_F: authenticated countdown timers, of which there is none here. Part 2, section 7.4. */
+const FIRST_ACT = 0x4000_0110;
+const LAST_ACT = 0x4000_011f;
+
 /** What TPM2_GetCapability says. TPM_RC_VALUE, TPM_RC_HANDLE. */
 export function answer(
   tpm: Context,
@@ -287,6 +291,9 @@ export function answer(
       });
       return page(items, (item) => item.handle, property, count, 14);
     }
+    case TPM_CAP.ACT:
+      if (property < FIRST_ACT || property > LAST_ACT) throw new TpmError(TPM_RC.VALUE, 'property');
+      return { data: [], moreData: false };
     default:
       throw new TpmError(TPM_RC.VALUE, 'capability');
   }
