@@ -13,8 +13,14 @@ const RC_POLICY_FAIL = 0x09d;
 const FORMAT_ONE_CODE = 0x0bf;
 const LAUNCH_PCRS = [{ hash: TPM_ALG.SHA256, pcrSelect: [PCR_NEXUS_CODE, PCR_LAUNCH_POLICY] }] as const;
 
-/** TCG Provisioning Guidance, section 7.5.1: the ECC storage primary of the owner hierarchy. */
-const STORAGE_TEMPLATE: TPMT_PUBLIC = {
+type EccParameters = Extract<TPMT_PUBLIC, { readonly type: typeof TPM_ALG.ECC }>['parameters'];
+
+/** A P-256 primary that needs no authorization value and is bound to nothing but its hierarchy. */
+const p256 = (
+  attributes: number,
+  symmetric: EccParameters['symmetric'],
+  scheme: EccParameters['scheme'],
+): TPMT_PUBLIC => ({
   type: TPM_ALG.ECC,
   nameAlg: TPM_ALG.SHA256,
   objectAttributes:
@@ -24,38 +30,25 @@ const STORAGE_TEMPLATE: TPMT_PUBLIC = {
     TPMA_OBJECT.userWithAuth |
     TPMA_OBJECT.noDA |
     TPMA_OBJECT.restricted |
-    TPMA_OBJECT.decrypt,
+    attributes,
   authPolicy: EMPTY,
-  parameters: {
-    symmetric: { algorithm: TPM_ALG.AES, keyBits: 128, mode: TPM_ALG.CFB },
-    scheme: { scheme: TPM_ALG.NULL },
-    curveID: P256,
-    kdf: { scheme: TPM_ALG.NULL },
-  },
+  parameters: { symmetric, scheme, curveID: P256, kdf: { scheme: TPM_ALG.NULL } },
   unique: { x: EMPTY, y: EMPTY },
-};
+});
+
+/** TCG Provisioning Guidance, section 7.5.1: the ECC storage primary of the owner hierarchy. */
+const STORAGE_TEMPLATE = p256(
+  TPMA_OBJECT.decrypt,
+  { algorithm: TPM_ALG.AES, keyBits: 128, mode: TPM_ALG.CFB },
+  { scheme: TPM_ALG.NULL },
+);
 
 /** A restricted ECDSA P-256 key of the endorsement hierarchy: it signs only what the TPM itself says. */
-const ATTESTATION_TEMPLATE: TPMT_PUBLIC = {
-  type: TPM_ALG.ECC,
-  nameAlg: TPM_ALG.SHA256,
-  objectAttributes:
-    TPMA_OBJECT.fixedTPM |
-    TPMA_OBJECT.fixedParent |
-    TPMA_OBJECT.sensitiveDataOrigin |
-    TPMA_OBJECT.userWithAuth |
-    TPMA_OBJECT.noDA |
-    TPMA_OBJECT.restricted |
-    TPMA_OBJECT.sign,
-  authPolicy: EMPTY,
-  parameters: {
-    symmetric: { algorithm: TPM_ALG.NULL },
-    scheme: { scheme: TPM_ALG.ECDSA, details: { hashAlg: TPM_ALG.SHA256 } },
-    curveID: P256,
-    kdf: { scheme: TPM_ALG.NULL },
-  },
-  unique: { x: EMPTY, y: EMPTY },
-};
+const ATTESTATION_TEMPLATE = p256(
+  TPMA_OBJECT.sign,
+  { algorithm: TPM_ALG.NULL },
+  { scheme: TPM_ALG.ECDSA, details: { hashAlg: TPM_ALG.SHA256 } },
+);
 
 export interface LoadedKey {
   readonly handle: number;

@@ -1,5 +1,6 @@
 /** Memory of the KVM engine: a memfd and our mapping of it, the same pages that guests see. */
-import { type ExchangePool, PAGE_SIZE } from '../engine.ts';
+import { PAGE_SIZE } from '../engine.ts';
+import { FramePool } from '../pool.ts';
 import type { Libc } from './libc.ts';
 
 export class MappedMemory {
@@ -25,41 +26,18 @@ export class MappedMemory {
 }
 
 /** The exchange pool: a frame is a page of one memfd, and becomes a memory slot of every partition that maps it. */
-export class KvmPool implements ExchangePool {
-  readonly frames: number;
+export class KvmPool extends FramePool {
   readonly memory: MappedMemory;
 
   constructor(libc: Libc, frames: number) {
-    this.frames = frames;
-    this.memory = new MappedMemory(libc, 'nexus-pool', frames * PAGE_SIZE);
+    const memory = new MappedMemory(libc, 'nexus-pool', frames * PAGE_SIZE);
+    super(memory.bytes);
+    this.memory = memory;
   }
 
   /** Where the frame stands in this process. */
   address(frame: number): bigint {
-    this.#page(frame, 0, PAGE_SIZE);
+    this.checkFrame(frame);
     return this.memory.address + BigInt(frame * PAGE_SIZE);
-  }
-
-  scrub(frame: number): void {
-    this.#page(frame, 0, PAGE_SIZE).fill(0);
-  }
-
-  read(frame: number, offset: number, length: number): Uint8Array {
-    return this.#page(frame, offset, length).slice();
-  }
-
-  write(frame: number, offset: number, bytes: Uint8Array): void {
-    this.#page(frame, offset, bytes.length).set(bytes);
-  }
-
-  #page(frame: number, offset: number, length: number): Uint8Array {
-    if (!Number.isInteger(frame) || frame < 0 || frame >= this.frames) {
-      throw new RangeError(`exchange pool: frame ${frame} is not in 0..${this.frames - 1}`);
-    }
-    if (!(offset >= 0 && length >= 0 && offset + length <= PAGE_SIZE)) {
-      throw new RangeError(`exchange pool: ${length} bytes at offset ${offset} leave the frame`);
-    }
-    const start = frame * PAGE_SIZE + offset;
-    return this.memory.bytes.subarray(start, start + length);
   }
 }
