@@ -68,6 +68,15 @@ export function exitCodeOf(error: unknown): ExitCode {
   return EXIT.USAGE;
 }
 
+/** By the system's code; what it says by itself is not said again. */
+const WAYS_OUT: Readonly<Record<string, string>> = {
+  EEXIST: 'name another place: what is there is kept',
+  EISDIR: 'name a file, not a directory',
+  ENOTDIR: 'a part of this path is a file: name another',
+  EADDRINUSE: 'stop what listens there, or choose another port',
+  ENOSPC: 'make room on the disk',
+};
+
 /** Errors of the operating system (ENOENT, EACCES, EADDRINUSE...) are the user's surroundings, not a defect. */
 function systemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string';
@@ -97,10 +106,7 @@ export function describeError(error: unknown): { code: string; message: string; 
     return {
       code: error.code ?? 'E_ENV',
       message: error.message.replace(/^E[A-Z]+: /, ''),
-      remedy:
-        error.code === 'EEXIST'
-          ? 'name a file that does not exist yet; what is there is kept'
-          : 'check that the path or port exists and that you may use it',
+      remedy: WAYS_OUT[error.code ?? ''] ?? 'check that the path or port exists and that you may use it',
     };
   }
   const message = error instanceof Error ? error.message : String(error);

@@ -58,6 +58,7 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 const [node = '', self = '', ...words] = process.argv;
+if (words[0] === '--version' || words[0] === '-V') words[0] = 'version';
 /** Called by the name swtpm (a link), it is `nexus tpm swtpm`. */
 const argv = [node, self, ...(basename(self) === 'swtpm' ? ['tpm', 'swtpm'] : []), ...words];
 

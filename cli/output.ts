@@ -1,6 +1,6 @@
 /** Output of commands: text for people, one JSON document for programs, never both. */
 import { type Command, Option } from 'commander';
-import { EXIT, type ExitCode, exitCodeOf, reportError } from './errors.ts';
+import { EXIT, exitCodeOf, reportError } from './errors.ts';
 
 /** What a command returns: its JSON document, its text, and how it ends. */
 export interface Outcome {
@@ -8,7 +8,10 @@ export interface Outcome {
   readonly json: unknown;
   /** The same for a person; no trailing newline. */
   readonly text: string;
-  readonly exitCode?: ExitCode;
+  /** One of `EXIT`, or a command's own that ran for this one. */
+  readonly exitCode?: number;
+  /** The document is the last of several, each on its line. */
+  readonly streamed?: boolean;
 }
 
 /** Add `--json`; every command has it. */
@@ -20,7 +23,8 @@ export function withJson(command: Command): Command {
 export async function conclude(json: boolean, body: () => Promise<Outcome>): Promise<void> {
   try {
     const outcome = await body();
-    process.stdout.write(json ? `${JSON.stringify(outcome.json, null, 2)}\n` : outcome.text ? `${outcome.text}\n` : '');
+    const document = () => JSON.stringify(outcome.json, null, outcome.streamed ? undefined : 2);
+    process.stdout.write(json ? `${document()}\n` : outcome.text ? `${outcome.text}\n` : '');
     process.exitCode = outcome.exitCode ?? EXIT.OK;
   } catch (error) {
     reportError(error, json);

@@ -305,7 +305,7 @@ function fetchCommand(): Command {
               return { json, text: `${flags.output}: ${resource}, version ${version}` };
             }
             const code = await runWith([program, ...command.slice(1)], flags.env, content);
-            return { json: { ...json, exitCode: code }, text: '', exitCode: code === 0 ? EXIT.OK : EXIT.REFUSED };
+            return { json: { ...json, exitCode: code }, text: '', exitCode: code };
           } finally {
             content.fill(0);
           }

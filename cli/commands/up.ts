@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { Host, type HostEvent, parseHostConfig } from '../../nexus/host/index.ts';
+import { EXIT } from '../errors.ts';
 import { conclude, examples, withJson } from '../output.ts';
 
 interface Options {
@@ -20,7 +21,7 @@ export function upCommand(): Command {
       examples(
         ['nexus up host.yaml', "each partition's console appears prefixed by its name"],
         ['nexus up host.yaml --json', 'one JSON event per line instead'],
-        ['nexus up host.yaml --until-exit', 'for scripts: run the guests to their end'],
+        ['nexus up host.yaml --until-exit', 'for scripts: exit 1 when a partition crashed'],
       ),
     )
     .action((file: string, options: Options) => conclude(options.json ?? false, () => up(file, options)));
@@ -30,18 +31,22 @@ async function up(file: string, options: Options) {
   const config = parseHostConfig(readFileSync(file, 'utf8'), file);
   const print = options.json ? printJson : printLine(Math.max(...config.partitions.map(({ name }) => name.length)));
   let running = config.partitions.length;
+  let crashed = false;
   let allEnded = () => {};
   const ended = new Promise<void>((done) => {
     allEnded = done;
   });
   const host = await Host.start(config, (event) => {
     print(event);
-    if (event.kind === 'exit' && --running === 0) allEnded();
+    if (event.kind !== 'exit') return;
+    crashed ||= event.crashed;
+    if (--running === 0) allEnded();
   });
   const interrupted = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   await (options.untilExit ? Promise.race([interrupted, ended]) : interrupted);
   await host.stop();
-  return { json: { kind: 'stopped' }, text: 'stopped' };
+  const exitCode = options.untilExit && crashed ? EXIT.REFUSED : EXIT.OK;
+  return { json: { kind: 'stopped' }, text: 'stopped', streamed: true, exitCode };
 }
 
 const printJson = (event: HostEvent) => process.stdout.write(`${JSON.stringify(event)}\n`);

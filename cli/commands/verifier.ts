@@ -279,7 +279,7 @@ function serveCommand(): Command {
     .action(async (flags: ServeFlags) => {
       await conclude(flags.json ?? false, async () => {
         await serve(flags);
-        return { json: { stopped: true }, text: 'stopped' };
+        return { json: { stopped: true }, text: 'stopped', streamed: true };
       });
     });
 }
@@ -302,6 +302,14 @@ function tokenCommand(): Command {
           );
         }
         const granted = roles(flags.roles);
+        const { state = '', database } = flags;
+        if (database === undefined && !fs.existsSync(state)) {
+          throw new UsageError(
+            'E_STATE_ABSENT',
+            `There is no verifier in ${state}.`,
+            'Name its --state, or serve it first.',
+          );
+        }
         const verifier = await createVerifier({ ...databaseOptions(flags), manufacturers: [] });
         try {
           const token = await verifier.createToken(name, granted);
@@ -340,6 +348,9 @@ function auditCommand(): Command {
           }
         };
         const broken = await verifyAudit(counted());
+        if (entries === 0) {
+          throw new UsageError('E_USAGE_AUDIT', `${path} has no entry.`, 'Export it again: GET /v1/audit.');
+        }
         if (broken === null)
           return { json: { ok: true, entries }, text: `${entries} entries, each chains to the next` };
         return {

@@ -96,7 +96,7 @@ export async function serve(flags: ServeFlags, ready: (listening: Listening) => 
     const why = await ended;
     await server.close();
     await home.board.stop();
-    return { json: { ended: why }, text: `ended: ${why}` };
+    return { json: { ended: why }, text: `ended: ${why}`, streamed: true };
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, onSignal);
     await home.close();

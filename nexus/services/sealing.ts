@@ -148,7 +148,8 @@ export function unsealFromPlatform(keys: NexusKeys, blob: Uint8Array): Uint8Arra
   try {
     return decryptEncrypt0(blob, key).plaintext;
   } catch (error) {
-    if (error instanceof CoseError) throw refused('the blob was sealed on another platform or by another nexus');
+    if (error instanceof CoseError)
+      throw refused('the blob was sealed on another platform or by another nexus, or was changed since');
     throw error;
   } finally {
     key.fill(0);

@@ -244,6 +244,15 @@ describe('control channel on a Unix socket', () => {
     await second.close();
   });
 
+  test('a path that is too long, or in no directory, is refused by name', async () => {
+    for (const path of [join(directory, 'x'.repeat(200)), join(directory, 'none', 'socket')]) {
+      await expect(serveTpm(board, { listen: [{ channel: 'data', at: { path } }] })).rejects.toMatchObject({
+        code: 'E_TRANSPORT_CONNECT',
+        message: expect.stringMatching(/longer than|there is no/),
+      });
+    }
+  });
+
   test('a file of another kind in the place of a socket is left alone', async () => {
     const path = join(directory, 'notes');
     writeFileSync(path, 'precious');

@@ -1,6 +1,7 @@
 /** Serving a TPM on sockets: any number of listeners of three kinds around one board. */
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { Attendant, loadAttendant } from './attendant.ts';
 import type { Board } from './board.ts';
 import type { ByteQueue } from './bytes.ts';
@@ -175,7 +176,23 @@ function serveWithDescriptor(socket: Socket, receive: FdReceiver, board: Board, 
   attempt();
 }
 
+/** Longest path of a socket (sun_path of Linux, with its final zero); a longer one would be cut off silently. */
+const LONGEST_PATH = 107;
+
+/** What the system itself says badly, or not at all. */
+function checkPath(path: string): void {
+  const place = `cannot listen on ${path}`;
+  if (Buffer.byteLength(path) > LONGEST_PATH) {
+    const message = `${place.slice(0, 80)}...: longer than ${LONGEST_PATH} bytes`;
+    throw new TpmTransportError('E_TRANSPORT_CONNECT', message, 'choose a shorter path, such as one in /run or /tmp');
+  }
+  if (!existsSync(dirname(path))) {
+    throw new TpmTransportError('E_TRANSPORT_CONNECT', `${place}: there is no ${dirname(path)}`, 'make the directory');
+  }
+}
+
 async function listen(server: Server, at: Place): Promise<Place> {
+  if ('path' in at) checkPath(at.path);
   try {
     return await listenOnce(server, at);
   } catch (error) {
