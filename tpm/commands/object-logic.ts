@@ -55,7 +55,7 @@ export function checkSensitiveCreate(
     if (sym.algorithm !== TPM_ALG.NULL && data.length !== sym.keyBits / 8)
       throw new TpmError(TPM_RC.KEY_SIZE, 'inSensitive');
   }
-  if (userAuth.length > DIGEST_SIZE[area.nameAlg]!) throw new TpmError(TPM_RC.SIZE, 'inSensitive');
+  if (trimAuth(userAuth).length > DIGEST_SIZE[area.nameAlg]!) throw new TpmError(TPM_RC.SIZE, 'inSensitive');
 }
 
 /** Whether the TPM is to make the secret, not the caller. */

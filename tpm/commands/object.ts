@@ -226,13 +226,14 @@ export const ObjectChangeAuth = command(
   },
   (tpm, { objectHandle, parentHandle, newAuth }) => {
     const { publicArea, sensitive } = objectHandle;
-    if (newAuth.length > (DIGEST_SIZE[publicArea.nameAlg] ?? 0)) throw new TpmError(TPM_RC.SIZE, 'newAuth');
+    const authValue = trimAuth(newAuth).slice();
+    if (authValue.length > (DIGEST_SIZE[publicArea.nameAlg] ?? 0)) throw new TpmError(TPM_RC.SIZE, 'newAuth');
     const qualified = qualifiedName(tpm, publicArea.nameAlg, parentHandle, objectHandle.name);
     const fits = qualified.length === objectHandle.qualifiedName.length;
     if (!fits || qualified.some((octet, i) => octet !== objectHandle.qualifiedName[i]))
       throw new TpmError(TPM_RC.TYPE, 'parentHandle');
     if (sensitive === undefined) throw new TpmError(TPM_RC.TYPE, 'objectHandle');
-    const changed = { ...sensitive, authValue: trimAuth(newAuth).slice() };
+    const changed = { ...sensitive, authValue };
     return { outPrivate: sensitiveToPrivate(tpm, changed, objectHandle.name, parentHandle) };
   },
 );
