@@ -14,6 +14,8 @@ import { hashByName } from '../hash.ts';
 import { imaListAfter } from '../ima/list.ts';
 import type { MachineCertificates } from '../machine/certificates.ts';
 import { encodeMachineEvidence, type PcrValues } from '../machine/evidence.ts';
+import { type Replacement, withReplacements } from '../machine/learn.ts';
+import type { MachineReference } from '../machine/reference.ts';
 import { decodeQuote } from '../quote.ts';
 import { boundNonce } from '../verifier/attestations.ts';
 import { enrolmentNonce } from '../verifier/device-enrolment.ts';
@@ -175,7 +177,7 @@ export class Agent {
         quoted,
         signature: encode(TPMT_SIGNATURE, signature),
         akPublic: ak.publicArea,
-        eventLog: readIfThere(this.#options.eventLog ?? EVENT_LOG) ?? EMPTY,
+        eventLog: this.#bootLog(),
         pcrs,
         ...(ima !== undefined && { ima }),
         ...(certificates !== undefined && { certificates }),
@@ -220,8 +222,11 @@ export class Agent {
     }
   }
 
-  /** Reference values that accept this machine as it is now: record, review, then pin. */
-  async reference(): Promise<object> {
+  /**
+   * Reference values that accept this machine as it is now: record, review, then pin. With replacements, as it will be
+   * when it has booted them, too; they need the boot log. Throws RangeError where the log does not foretell it.
+   */
+  async reference(replacements: readonly Replacement[] = []): Promise<MachineReference> {
     const ima = this.#imaRuns();
     const selection = this.#selection(ima);
     const values = await this.#readPcrs(selection);
@@ -231,7 +236,12 @@ export class Agent {
       const entries = pinned.map((index) => [index, [toHex(values.get(bankId(bank))?.get(index) ?? EMPTY)]]);
       return [bank, Object.fromEntries(entries)];
     });
-    return { selection, pcrs: Object.fromEntries(pcrs), ...(ima && { ima: {} }) };
+    const reference: MachineReference = {
+      selection: selection.map(({ bank, pcrs: indices }) => ({ bank, pcrs: [...indices] })),
+      pcrs: Object.fromEntries(pcrs),
+      ...(ima && { ima: {} }),
+    };
+    return replacements.length === 0 ? reference : withReplacements(reference, this.#bootLog(), replacements);
   }
 
   /** Attest until stopped; after a failure wait twice as long, up to five minutes. */
@@ -250,6 +260,10 @@ export class Agent {
       // Jitter: a fleet that lost its verifier does not come back all at once.
       await sleep((failures === 0 ? everySeconds * 1000 : delay) * (0.9 + Math.random() * 0.2), signal);
     }
+  }
+
+  #bootLog(): Uint8Array {
+    return readIfThere(this.#options.eventLog ?? EVENT_LOG) ?? EMPTY;
   }
 
   #imaRuns(): boolean {

@@ -5,7 +5,7 @@ import { EVENT, parseEventLog } from '../eventlog/format.ts';
 import { replayLog } from '../eventlog/replay.ts';
 import { SHA256 } from '../hash.ts';
 import { appraiseMachine } from './appraise.ts';
-import { learnReference, predictPcrs } from './learn.ts';
+import { learnReference, predictPcrs, withReplacements } from './learn.ts';
 
 const kernel = (version: string) =>
   bootLog((log) => {
@@ -47,5 +47,37 @@ describe('a prediction', () => {
 
   test('of a change that touches nothing is refused', () => {
     expect(() => predictPcrs(kernel('1'), SHA256.id, [{ from: digest('3'), to: digest('2') }])).toThrow(/no event/);
+  });
+});
+
+describe('reference values with replacements', () => {
+  const content = (version: string) => Buffer.from(`kernel ${version}`);
+  const now = learnReference(softwareMachine('ecdsa', kernel('1')).parts());
+  const upgrade = { name: 'kernel', readings: [{ from: content('1'), to: content('2') }] };
+  const state = (version: string, reference: object) => {
+    const machine = softwareMachine('ecdsa', kernel(version));
+    const context = { nonce: NONCE, akPublic: machine.key.publicArea, reference, clock: null, now: new Date(0) };
+    return appraiseMachine(machine.parts(), context).state;
+  };
+
+  test('accept the machine before and after, and no third', () => {
+    const both = withReplacements(now, kernel('1'), [upgrade]);
+    expect(['1', '2', '3'].map((version) => state(version, both))).toEqual([
+      'affirming',
+      'affirming',
+      'contraindicated',
+    ]);
+  });
+
+  test('count a file once that is read in two ways alike, and ignore a reading that was not measured', () => {
+    const other = { from: Buffer.from('other'), to: Buffer.from('another') };
+    const twice = { ...upgrade, readings: [...upgrade.readings, ...upgrade.readings, other] };
+    expect(withReplacements(now, kernel('1'), [twice])).toEqual(withReplacements(now, kernel('1'), [upgrade]));
+  });
+
+  test('are refused for what was not measured, and for a log of another boot', () => {
+    expect(() => withReplacements(now, kernel('2'), [upgrade])).toThrow(/measures no kernel/);
+    const elsewhere = learnReference(softwareMachine('ecdsa', kernel('3')).parts());
+    expect(() => withReplacements(elsewhere, kernel('1'), [upgrade])).toThrow(/does not explain sha256:4/);
   });
 });

@@ -2,11 +2,11 @@
  * Reference values from one's own fleet: record a machine as it stands, and say what its registers will be after a change
  * to what it boots, so that an update does not become an outage.
  */
-import { sameBytes, toHex } from '../bytes.ts';
+import { fromHex, sameBytes, toHex } from '../bytes.ts';
 import { type LogEvent, type ParsedLog, parseEventLog } from '../eventlog/format.ts';
 import { replayLog } from '../eventlog/replay.ts';
 import { EVENT } from '../eventlog/types.ts';
-import { hashById } from '../hash.ts';
+import { hashById, hashByName } from '../hash.ts';
 import { decodeQuote } from '../quote.ts';
 import type { MachineEvidence } from './evidence.ts';
 import type { MachineReference } from './reference.ts';
@@ -77,4 +77,49 @@ function withDigest(event: LogEvent, bank: number, digest: Uint8Array): LogEvent
   if (digest.length !== event.digestOf(bank)?.length) throw new RangeError(`a digest of ${digest.length} bytes`);
   const digestOf = (at: number) => (at === bank ? digest : event.digestOf(at));
   return { index, pcr, type, data, digestOf, copyDigest: (at, target, to) => target.set(digestOf(at) ?? digest, to) };
+}
+
+/** A file that the next boot measures in place of another. */
+export interface Replacement {
+  /** For messages. */
+  readonly name: string;
+  /** What firmware and loaders may hash of it: the file, or what Authenticode covers; now and then. */
+  readonly readings: readonly { readonly from: Uint8Array; readonly to: Uint8Array }[];
+}
+
+/**
+ * Reference values that accept the machine as it is, and after all the replacements too. `log` must explain every register
+ * that they change. Throws RangeError for a replacement of what was not measured, or a log that does not explain.
+ */
+export function withReplacements(
+  reference: MachineReference,
+  log: Uint8Array,
+  replacements: readonly Replacement[],
+): MachineReference {
+  const parsed = parseEventLog(log);
+  const banks = Object.entries(reference.pcrs ?? {}).map(([name, registers]) => {
+    const hash = hashByName(name);
+    if (hash === undefined || !parsed.algorithms.includes(hash.id)) throw new RangeError(`the log has no bank ${name}`);
+    const bank = parsed.algorithms.indexOf(hash.id);
+    const measured = new Set(parsed.events.map((event) => toHex(event.digestOf(bank) ?? new Uint8Array())));
+    const changes = replacements.flatMap((replacement) => {
+      const all = replacement.readings.map(({ from, to }) => ({ from: hash.digest(from), to: hash.digest(to) }));
+      const found = all.filter(({ from }) => measured.has(toHex(from)));
+      if (found.length === 0) throw new RangeError(`the log measures no ${replacement.name}`);
+      // The same reading twice, of a file that is covered whole, is one change.
+      return found.filter(({ from }, at) => found.findIndex((one) => sameBytes(one.from, from)) === at);
+    });
+    const [now, next] = [replayLog(parsed, hash.id), predictPcrs(parsed, hash.id, changes)];
+    return [name, Object.fromEntries(Object.entries(registers).map(([index, accepted]) => accept(index, accepted)))];
+
+    function accept(index: string, accepted: readonly string[]): [string, string[]] {
+      const [before, after] = [now[Number(index)] ?? new Uint8Array(), next[Number(index)] ?? new Uint8Array()];
+      if (sameBytes(before, after)) return [index, [...accepted]];
+      if (!accepted.some((value) => sameBytes(fromHex(value), before))) {
+        throw new RangeError(`the log does not explain ${name}:${index}`);
+      }
+      return [index, [...new Set([...accepted, toHex(after)])]];
+    }
+  });
+  return { ...reference, pcrs: Object.fromEntries(banks) };
 }

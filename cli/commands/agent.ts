@@ -5,13 +5,16 @@ import { Command, Option } from 'commander';
 import {
   Agent,
   type AttestReply,
+  EventLogError,
   type KeyKind,
+  type Replacement,
   type Selection,
   serveAgent,
   VerifierClient,
 } from '../../attestation/index.ts';
 import { TpmClient } from '../../tpm/client/index.ts';
 import { openTransport } from '../../tpm/transports/index.ts';
+import { authenticodeRanges } from '../../vmm/linux/measure.ts';
 import { collect, existing, httpUrl, port, programPath, wholeNumber } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, type Outcome, table, withJson } from '../output.ts';
@@ -73,6 +76,38 @@ function selection(text: string): Selection[] {
     }
     return { bank, pcrs: [...new Set(pcrs)].sort((a, b) => a - b) };
   });
+}
+
+/** `OLD=NEW`, two files. Firmware hashes what Authenticode covers of an image; GRUB and systemd-stub hash whole files. */
+function replacement(text: string): Replacement {
+  const [old, replaced, ...rest] = text.split('=');
+  if (old === undefined || replaced === undefined || rest.length > 0) {
+    throw new UsageError('E_USAGE_REPLACED', `--replaced ${text} is not OLD=NEW.`, 'Name two files.');
+  }
+  const [from, to] = [old, replaced].map((file) => new Uint8Array(fs.readFileSync(existing('--replaced', file))));
+  if (from === undefined || to === undefined) throw new Error('two files make two contents');
+  const covered = (image: Uint8Array) => new Uint8Array(Buffer.concat(authenticodeRanges(image)));
+  return {
+    name: old,
+    readings: [
+      { from, to },
+      { from: covered(from), to: covered(to) },
+    ],
+  };
+}
+
+/** What a log cannot foretell is the caller's to know, not a fault of the program. */
+async function asUsage<T>(body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (cause) {
+    if (!(cause instanceof RangeError) && !(cause instanceof EventLogError)) throw cause;
+    throw new UsageError(
+      'E_PREDICTION',
+      `No prediction: ${cause.message}.`,
+      'Learn it from one machine that has booted it.',
+    );
+  }
 }
 
 const readFiles = (paths: readonly string[]): Uint8Array[] =>
@@ -137,13 +172,23 @@ function referenceCommand(): Command {
   return withMachine(new Command('reference').description('print reference values that accept this machine as it is'), {
     calls: false,
   })
+    .option(
+      '--replaced <old=new>',
+      'accept it too when the next boot measures the file NEW in place of OLD (kernel, loader, initrd); all together',
+      collect,
+      [],
+    )
     .addHelpText(
       'after',
-      examples(['nexus agent reference > golden.json', 'review it, then PUT /v1/references/{name}']),
+      examples(
+        ['nexus agent reference > golden.json', 'review it, then PUT /v1/references/{name}'],
+        ['nexus agent reference --replaced vmlinuz-6.1=vmlinuz-6.12', 'before an update'],
+      ),
     )
-    .action((flags: Flags) =>
+    .action((flags: Flags & { replaced: string[] }) =>
       withAgent(flags, async (agent) => {
-        const reference = await agent.reference();
+        const replacements = flags.replaced.map(replacement);
+        const reference = await asUsage(() => agent.reference(replacements));
         return { json: reference, text: JSON.stringify(reference, null, 2) };
       }),
     );
