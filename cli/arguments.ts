@@ -55,7 +55,7 @@ export function readAtMost(file: string, most: number, wayOut: string): Buffer {
 /** A file that was named and must be there. Throws `UsageError` `E_USAGE_FILE`. */
 export function existing(option: string, file: string): string {
   if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) return file;
-  throw new UsageError('E_USAGE_FILE', `${option} ${file} is not a file.`, 'Leave the option out where there is none.');
+  throw new UsageError('E_USAGE_FILE', `${option} ${file} is not a file.`, 'Name one that is there.');
 }
 
 /** Where a program is, as a shell finds it. Throws `UsageError` `E_USAGE_PROGRAM`. */

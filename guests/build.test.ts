@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadMultiboot } from '../vmm/loaders/multiboot.ts';
-import { buildGuestsIn, GUESTS, GuestBuildError } from './build.ts';
+import { buildGuest, buildGuestsIn, GUESTS, GuestBuildError } from './build.ts';
 import { packageRoot } from './root.ts';
 
 let scratch: string;
@@ -52,6 +52,17 @@ it('a changed source gives another image; a broken one an error that shows the c
   await writeFile(kernel, 'broken');
   await expect(imagesOf(root)).rejects.toMatchObject({ code: 'GUEST_COMPILE' });
   expect((await readdir(join(root, 'out'))).filter((name) => name.includes('.'))).toEqual([]); // nothing half done
+});
+
+it('a program of a user is built with the SDK, and loads', async () => {
+  const source = join(scratch, 'hello.c');
+  const image = join(scratch, 'hello.elf');
+  await writeFile(source, '#include "nexus.h"\nvoid guest_main(const char *line) { print("%s\\n", line); }\n');
+  await buildGuest([source], image);
+  expect(loadMultiboot(await readFile(image), '', 4 * 1024 * 1024).entry.eip).toBeGreaterThan(0x100000);
+  await writeFile(source, 'broken');
+  await expect(buildGuest([source], image)).rejects.toMatchObject({ code: 'GUEST_COMPILE' });
+  expect((await readdir(scratch)).filter((name) => name.startsWith('hello.elf.'))).toEqual([]);
 });
 
 it('says so where images cannot be kept', async () => {

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { packageRoot } from './root.ts';
 
@@ -98,15 +98,33 @@ export async function buildGuests(): Promise<Record<GuestName, string>> {
 /** As `buildGuests`, from the sources under `root` into `outputs`; for the test of determinism. */
 export async function buildGuestsIn(root: string, outputs: string): Promise<Record<GuestName, string>> {
   const toolchain = await findToolchain(root);
-  const sources: Source[] = [
-    ...SDK.map((name) => ({ path: `guests/sdk/${name}`, flags: OWN })),
-    ...SODIUM.map((name) => ({ path: join(toolchain.sodium, name), flags: SODIUM_FLAGS })),
-  ];
+  const sources = sdkSources(toolchain);
   const directory = join(outputs, await digestOf(root, toolchain, [...sources, ...GUESTS.map(mainOf)]));
   if (!existsSync(directory)) await buildInto(directory, root, toolchain, sources);
   // Object.fromEntries forgets the keys' type; they are exactly GUESTS.
   return Object.fromEntries(GUESTS.map((guest) => [guest, imageIn(directory, guest)])) as Record<GuestName, string>;
 }
+
+/** Build a program of one's own from its C sources with the SDK into an image that `host.yaml` can name. */
+export async function buildGuest(sources: readonly string[], output: string): Promise<void> {
+  const root = packageRoot();
+  const toolchain = await findToolchain(root);
+  const work = await makeWorkDirectory(resolve(output));
+  try {
+    const own = sources.map((path) => ({ path: relative(root, resolve(path)), flags: OWN }));
+    const objects = await compileAll(root, toolchain, [...own, ...sdkSources(toolchain)], work);
+    const image = join(work, 'image');
+    await gcc(root, [...LINK, '-o', image, ...objects]);
+    await rename(image, output);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+const sdkSources = (toolchain: Toolchain): Source[] => [
+  ...SDK.map((name) => ({ path: `guests/sdk/${name}`, flags: OWN })),
+  ...SODIUM.map((name) => ({ path: join(toolchain.sodium, name), flags: SODIUM_FLAGS })),
+];
 
 const mainOf = (guest: GuestName): Source => ({ path: `guests/${guest}/main.c`, flags: OWN });
 const imageIn = (directory: string, guest: GuestName) => join(directory, `${guest}.elf`);
@@ -174,27 +192,13 @@ async function buildInto(
   sources: readonly Source[],
 ): Promise<void> {
   const work = await makeWorkDirectory(directory);
-  const include = join(toolchain.sodium, 'include');
-  const headers = [
-    ...['-isystem', toolchain.headers, '-isystem', 'guests/sdk/libc', '-I', 'guests/sdk'],
-    ...['-isystem', include, '-isystem', join(include, 'sodium')],
-  ];
-  const compile = async ({ path, flags }: Source) => {
-    const object = join(work, `${path.replaceAll('/', '_')}.o`);
-    await gcc(root, [...COMPILE, ...flags, ...headers, '-c', path, '-o', object]);
-    return object;
-  };
   try {
     const images = join(work, 'images');
     await mkdir(images);
-    // Settled, not raced: what still runs after a failure would write into the directory that is being removed.
-    const compiled = await Promise.allSettled(sources.map(compile));
-    const shared = compiled.map((outcome) => {
-      if (outcome.status === 'rejected') throw outcome.reason;
-      return outcome.value;
-    });
+    const shared = await compileAll(root, toolchain, sources, work);
     for (const guest of GUESTS) {
-      await gcc(root, [...LINK, '-o', imageIn(images, guest), await compile(mainOf(guest)), ...shared]);
+      const main = await compileAll(root, toolchain, [mainOf(guest)], work);
+      await gcc(root, [...LINK, '-o', imageIn(images, guest), ...main, ...shared]);
     }
     await rename(images, directory).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error; // another build was first
@@ -202,6 +206,32 @@ async function buildInto(
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** The object files, in the order of the sources. */
+async function compileAll(
+  root: string,
+  toolchain: Toolchain,
+  sources: readonly Source[],
+  work: string,
+): Promise<string[]> {
+  const include = join(toolchain.sodium, 'include');
+  const headers = [
+    ...['-isystem', toolchain.headers, '-isystem', 'guests/sdk/libc', '-I', 'guests/sdk'],
+    ...['-isystem', include, '-isystem', join(include, 'sodium')],
+  ];
+  // Settled, not raced: what still runs after a failure would write into the directory that is being removed.
+  const compiled = await Promise.allSettled(
+    sources.map(async ({ path, flags }) => {
+      const object = join(work, `${path.replaceAll('/', '_')}.o`);
+      await gcc(root, [...COMPILE, ...flags, ...headers, '-c', path, '-o', object]);
+      return object;
+    }),
+  );
+  return compiled.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  });
 }
 
 async function makeWorkDirectory(directory: string): Promise<string> {

@@ -1,1 +1,1 @@
-export { buildGuests, GUESTS, GuestBuildError, type GuestName } from './build.ts';
+export { buildGuest, buildGuests, GUESTS, GuestBuildError, type GuestName } from './build.ts';

@@ -24,6 +24,7 @@ import { EXIT, UsageError } from '../errors.ts';
 import { consoleSocket, takeTerminal } from '../guest-console.ts';
 import { conclude, examples, withJson } from '../output.ts';
 import { openHome } from '../tpm/home.ts';
+import { guestBuildCommand } from './guest-build.ts';
 
 interface LinuxFlags {
   readonly arch: LinuxArchitecture;
@@ -70,7 +71,10 @@ export function guestCommand(): Command {
       ),
     )
     .action((flags: LinuxFlags) => conclude(flags.json ?? false, () => runLinux(flags).catch(explain)));
-  return new Command('guest').description('run guests that are not described in a host file').addCommand(linux);
+  return new Command('guest')
+    .description('guests beside those of a host file: a stock Linux, and programs of your own')
+    .addCommand(linux)
+    .addCommand(guestBuildCommand());
 }
 
 async function runLinux(flags: LinuxFlags) {

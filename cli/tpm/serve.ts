@@ -62,7 +62,8 @@ function wanted(flags: ServeFlags): readonly Wanted[] {
     const hint = `-chardev socket,id=chrtpm,path=${qemu} -tpmdev emulator,id=tpm0,chardev=chrtpm`;
     list.push({ channel: 'control', at: { path: qemu }, hint });
   }
-  if (data !== undefined) list.push({ channel: 'data', at: { path: data }, hint: `TPM2TOOLS_TCTI=swtpm:path=${data}` });
+  // No hint: tpm2-tss wants a control socket beside it, at FILE.ctrl.
+  if (data !== undefined) list.push({ channel: 'data', at: { path: data } });
   return list;
 }
 
