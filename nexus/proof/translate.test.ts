@@ -42,7 +42,7 @@ describe('the translation means what V8 does', () => {
     const random = randomness(20_261_122);
     const successes = new Map(subjects.map(({ name }) => [name, 0]));
     const before = new Map(arrays.map((name) => [name, new Uint32Array(cells.get(name)?.length ?? 0)]));
-    const predicted = new Uint32Array(64);
+    const predicted: number[] = [];
     let compared = 0;
     let round = 0;
     reset();
