@@ -58,7 +58,7 @@ export function administrationRoutes(app: App, service: Service): void {
     {
       config: { roles: ['auditor'] },
       schema: {
-        summary: 'Export the audit trail as JSON lines; check it with: nexus verifier audit verify FILE',
+        summary: 'Export the audit trail as JSON lines; check it with: nexus verifier audit FILE',
         tags: ['administration'],
       },
     },
