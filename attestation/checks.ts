@@ -106,8 +106,8 @@ export function worst(...statuses: readonly Status[]): Status {
   return statuses.reduce((a, b) => (STATUSES.indexOf(a) > STATUSES.indexOf(b) ? a : b));
 }
 
-/** What an earlier check should have made. Throws when it did not. */
-export function required<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error('what this check needs did not parse');
+/** What an earlier check should have made, or the machine have sent. Throws when it did not. */
+export function required<T>(value: T | undefined, absent = 'what this check needs did not parse'): T {
+  if (value === undefined) throw new Error(absent);
   return value;
 }

@@ -37,7 +37,8 @@ const VERIFIER_STATE = new Set(['database-unavailable', 'database-newer', 'kek-w
 function houseCode(code: string): string {
   if (!VERIFIER_CODE.test(code)) return code;
   const prefix = code === 'unreachable' ? 'E_ENV' : VERIFIER_STATE.has(code) ? 'E_STATE' : 'E_REFUSED';
-  return `${prefix}_${code.replaceAll('-', '_').toUpperCase()}`;
+  const what = code.replace(prefix === 'E_REFUSED' ? /-refused$/ : /^$/, '');
+  return `${prefix}_${what.replaceAll('-', '_').toUpperCase()}`;
 }
 
 /** A mistake on the command line or in a file that the command line names. */
@@ -53,7 +54,7 @@ export class UsageError extends Error implements TypedError {
 }
 
 const STATE_CODE = /^E_(STATE|STORE|LOCK|NOT_RUNNING)/;
-const ENVIRONMENT_CODE = /^(E_(ENV|NO_DEVICE|PORT|TRANSPORT|PLATFORM)|GUEST_COMPILER)/;
+const ENVIRONMENT_CODE = /^(E_(ENV|NO_DEVICE|PORT|TRANSPORT(?!_ADDRESS)|PLATFORM)|GUEST_COMPILER)/;
 const REFUSED_CODE = /^E_(REFUSED|UNSEAL_REFUSED|HOST_REFUSED|ROOT_SEALED|VERDICT)/;
 /** Files that are not what the command line says. */
 const FILE_CODE = /^(ENOENT|ENOTDIR|EISDIR|EEXIST)$/;
@@ -61,6 +62,7 @@ const FILE_CODE = /^(ENOENT|ENOTDIR|EISDIR|EEXIST)$/;
 export function exitCodeOf(error: unknown): ExitCode {
   if (systemError(error)) return FILE_CODE.test(error.code ?? '') ? EXIT.USAGE : EXIT.ENVIRONMENT;
   if (!isTypedError(error)) return EXIT.INTERNAL;
+  if (error.code === 'request-malformed') return EXIT.USAGE; // what was typed, sent on to the verifier
   const code = houseCode(error.code);
   if (STATE_CODE.test(code)) return EXIT.STATE;
   if (ENVIRONMENT_CODE.test(code)) return EXIT.ENVIRONMENT;
@@ -77,9 +79,17 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   ENOSPC: 'make room on the disk',
 };
 
+/** What is added to a file's name until it has its content: the user named the file without. */
+const ASIDE = /\.\d+\.(tmp|new)(?=')/g;
+
 /** Errors of the operating system (ENOENT, EACCES, EADDRINUSE...) are the user's surroundings, not a defect. */
 function systemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string';
+}
+
+/** Control characters in what is quoted from a file are shown, not sent to the terminal. */
+export function visible(text: string): string {
+  return text.replace(/[^\P{Cc}\n\t]/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 /** Print an error as a person or a program wants it; a stack trace only for a defect of ours. */
@@ -91,7 +101,7 @@ export function reportError(error: unknown, json: boolean): void {
   }
   const { code, message, remedy, stack } = describeError(error);
   process.stderr.write(
-    `nexus: ${code}: ${message}\n${remedy ? `  way out: ${remedy}\n` : ''}${stack ? `${stack}\n` : ''}`,
+    `nexus: ${code}: ${visible(message)}\n${remedy ? `  way out: ${remedy}\n` : ''}${stack ? `${stack}\n` : ''}`,
   );
 }
 
@@ -105,7 +115,7 @@ export function describeError(error: unknown): { code: string; message: string; 
   if (systemError(error)) {
     return {
       code: error.code ?? 'E_ENV',
-      message: error.message.replace(/^E[A-Z]+: /, ''),
+      message: error.message.replace(/^([a-z]+ )?E[A-Z]+: /, '').replace(ASIDE, ''),
       remedy: WAYS_OUT[error.code ?? ''] ?? 'check that the path or port exists and that you may use it',
     };
   }

@@ -38,6 +38,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   version: async () => (await import('./commands/version.ts')).versionCommand(),
 };
 
+const commandNamed = (name = '') => (Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined);
+/** `nexus help up` is `nexus up --help`; a name that is none is reported as everywhere. */
+const helpOf = (name: string): string[] => (commandNamed(name) ? [name, '--help'] : [name]);
+
 const json = process.argv.includes('--json');
 
 /** Mistakes in a command or in its parts are reported as every other error, and end in this file. */
@@ -59,10 +63,11 @@ for (const stream of [process.stdout, process.stderr]) {
 
 const [node = '', self = '', ...words] = process.argv;
 if (words[0] === '--version' || words[0] === '-V') words[0] = 'version';
+if (words[0] === 'help' && words.length > 1) words.splice(0, 2, ...helpOf(words[1] ?? ''));
 /** Called by the name swtpm (a link), it is `nexus tpm swtpm`. */
 const argv = [node, self, ...(basename(self) === 'swtpm' ? ['tpm', 'swtpm'] : []), ...words];
 
-const asked = COMMANDS[argv[2] ?? ''];
+const asked = commandNamed(argv[2]);
 for (const load of asked ? [asked] : Object.values(COMMANDS)) program.addCommand(await load());
 overrideExits(program);
 

@@ -47,7 +47,7 @@ export function releaseUserData(key: Uint8Array, nonce: Uint8Array): Uint8Array 
 function refused(resource: string, failed: readonly string[]): VerifierError {
   return new VerifierError('release-refused', `The attestation does not meet the policy of ${resource}.`, {
     failed,
-    remedy: 'Compare the partition with the policy of the resource: GET /v1/resources.',
+    remedy: 'Compare what failed with the reference values, and with the policy of the resource: GET /v1/resources.',
   });
 }
 

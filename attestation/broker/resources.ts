@@ -50,7 +50,13 @@ export class Resources {
   /** Store a new version; returns its number. Throws `policy-malformed` or `request-malformed`. */
   async put(caller: Caller, name: string, input: ResourceInput): Promise<number> {
     if (!RESOURCE_NAME.test(name)) {
-      throw new VerifierError('request-malformed', 'A resource name has 1-255 letters, digits, dots, dashes, slashes.');
+      throw new VerifierError(
+        'request-malformed',
+        'A resource name has 1-255 letters, digits, dots, dashes, slashes.',
+        {
+          remedy: 'Choose such a name.',
+        },
+      );
     }
     const policy = parseReleasePolicy(input.policy);
     const now = this.#clock();

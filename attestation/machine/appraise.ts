@@ -224,7 +224,7 @@ function checkReference(
       checks.holds(
         `reference-pcr-${name}-${index}`,
         () => {
-          const value = toHex(required(evidence.pcrs.get(bank)?.get(index)));
+          const value = toHex(required(evidence.pcrs.get(bank)?.get(index), `${name}:${index} was not quoted`));
           return (
             values?.includes(value) === true ||
             required(reference).manifests.accept('registers', bank, index, value, now)

@@ -68,6 +68,14 @@ describe('a policy', () => {
   });
 });
 
+test('a mistake in a policy names the choices, and quotes no more than a name', () => {
+  const clauses = [{ expect: 'true', severity: 'fatal' }];
+  expect(() => compilePolicy({ name: 'p', clauses })).toThrow(
+    '/clauses/0/severity must be "warning" or "contraindicated"',
+  );
+  expect(() => compilePolicy('\u001b'.repeat(2000))).toThrow(/^there is no policy "(\\u001b){60}" in the library$/);
+});
+
 describe('a test file', () => {
   const file = (test: object) => ({
     policy: 'secure-boot',

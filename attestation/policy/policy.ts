@@ -11,6 +11,8 @@ import { BootFacts, EVENT_SCHEMA, EventFacts, MODEL_SCHEMA, type Model } from '.
 
 const MAX_CLAUSES = 64;
 const MAX_EXPRESSION = 16_384;
+/** How much is quoted of a name that may be a whole wrong file. */
+const NAME_SHOWN = 60;
 
 export const PolicySchema = Type.Object(
   {
@@ -61,14 +63,29 @@ export interface CompiledPolicy {
   evaluate(model: Model): ClauseOutcome[];
 }
 
+interface Mistake {
+  readonly keyword: string;
+  readonly instancePath: string;
+  readonly message: string;
+  readonly params: object;
+}
+
+/** Where a document is wrong first, and how; where one of several values is expected, all of them. */
+export function firstMistake(mistakes: readonly Mistake[]): string {
+  const [first] = mistakes;
+  if (first?.keyword !== 'const') return `${first?.instancePath ?? ''} ${first?.message ?? 'malformed'}`;
+  const choices = mistakes.flatMap(({ instancePath, params }) =>
+    instancePath === first.instancePath && 'allowedValue' in params ? [JSON.stringify(params.allowedValue)] : [],
+  );
+  return `${first.instancePath} must be ${choices.join(' or ')}`;
+}
+
 /** Compile a document, or a policy of the library by its name. Throws PolicyError. */
 export function compilePolicy(source: unknown): CompiledPolicy {
   const document = typeof source === 'string' ? POLICY_LIBRARY[source] : source;
-  if (document === undefined) throw new PolicyError(`there is no policy "${String(source)}" in the library`);
-  if (!Check(PolicySchema, document)) {
-    const [first] = Errors(PolicySchema, document);
-    throw new PolicyError(`policy: ${first?.instancePath ?? ''} ${first?.message ?? 'malformed'}`);
-  }
+  if (document === undefined)
+    throw new PolicyError(`there is no policy ${JSON.stringify(String(source).slice(0, NAME_SHOWN))} in the library`);
+  if (!Check(PolicySchema, document)) throw new PolicyError(`policy: ${firstMistake(Errors(PolicySchema, document))}`);
   const { name, values = {}, clauses } = document;
   const environment = environmentWith(values);
   const compiled = clauses.map(({ expect, because, severity = 'contraindicated' }) => ({

@@ -5,7 +5,7 @@
 import { type Static, Type } from 'typebox';
 import { Check, Errors } from 'typebox/value';
 import { type Model, modelOfFacts } from './model.ts';
-import { compilePolicy, PolicyError, PolicySchema } from './policy.ts';
+import { compilePolicy, firstMistake, PolicyError, PolicySchema } from './policy.ts';
 
 const Verdict = Type.Union([Type.Literal('affirming'), Type.Literal('warning'), Type.Literal('contraindicated')]);
 
@@ -41,8 +41,7 @@ export interface PolicyTestOutcome {
 /** Run a test file (parsed JSON or YAML). Throws PolicyError for a malformed file or policy. */
 export function runPolicyTests(file: unknown): PolicyTestOutcome[] {
   if (!Check(PolicyTestFile, file)) {
-    const [first] = Errors(PolicyTestFile, file);
-    throw new PolicyError(`test file: ${first?.instancePath ?? ''} ${first?.message ?? 'malformed'}`);
+    throw new PolicyError(`test file: ${firstMistake(Errors(PolicyTestFile, file))}`);
   }
   const policy = compilePolicy(file.policy);
   return file.tests.map(({ name, given, expect, because }) => {

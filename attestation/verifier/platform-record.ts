@@ -33,7 +33,9 @@ const NAME_HEX = 32;
 export function platformName(wished: string | undefined, prefix: 'ek' | 'iak', certified: Uint8Array): string {
   const platform = wished ?? `${prefix}-${sha256(certified).toString('hex').slice(0, NAME_HEX)}`;
   if (PLATFORM_NAME.test(platform)) return platform;
-  throw new VerifierError('request-malformed', 'A platform name has 1-128 letters, digits, dots, dashes or colons.');
+  throw new VerifierError('request-malformed', 'A platform name has 1-128 letters, digits, dots, dashes or colons.', {
+    remedy: 'Choose such a name, or none: it is then derived from the key.',
+  });
 }
 
 /** Store a platform that has proved its keys, or its new attestation key. Throws as `refuseTaken`. */
@@ -105,10 +107,11 @@ function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 function taken(platform: string): VerifierError {
   return new VerifierError(
     'platform-taken',
-    `Another TPM is enrolled as ${platform}, or this one under another name.`,
+    `${platform} is enrolled with another endorsement key, or this TPM under another name.`,
     {
       failed: ['platform-identity'],
-      remedy: 'Choose another name, or have an operator remove the old record: DELETE /v1/platforms/{id}.',
+      remedy:
+        'A TPM has one endorsement key of each kind: use the kind it enrolled with. Otherwise choose another name, or have an operator remove the old record: DELETE /v1/platforms/{id}.',
     },
   );
 }

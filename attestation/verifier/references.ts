@@ -32,14 +32,16 @@ export class References {
   /** Store a new version; returns its number. Throws `reference-malformed`. */
   async put(caller: Caller, name: string, body: object): Promise<number> {
     if (!REFERENCE_NAME.test(name)) {
-      throw new VerifierError('request-malformed', 'A reference name has 1-128 letters, digits, dots or dashes.');
+      throw new VerifierError('request-malformed', 'A reference name has 1-128 letters, digits, dots or dashes.', {
+        remedy: 'Choose such a name.',
+      });
     }
     try {
       this.#validate(body);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : 'unknown reason';
       throw new VerifierError('reference-malformed', `The reference values are malformed: ${reason}`, {
-        remedy: 'See docs/policy.md for the document.',
+        remedy: 'docs/evidence.md describes reference values.',
         cause,
       });
     }

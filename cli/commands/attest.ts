@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { encodeGuestEvidence, VerifierClient } from '../../attestation/index.ts';
-import { askHost, askPlatform, writeFileAtomic } from '../../nexus/host/index.ts';
+import { askHost, writeFileAtomic } from '../../nexus/host/index.ts';
 import { httpUrl } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, table, withJson } from '../output.ts';
+import { ask } from '../platform.ts';
 
 interface Options {
   readonly json?: boolean;
@@ -44,11 +45,11 @@ async function attest(options: Options) {
   if (options.verifier !== undefined) httpUrl('--verifier', options.verifier);
   const written: string[] = [];
   if (options.akOut !== undefined) {
-    writeFileAtomic(options.akOut, Buffer.from((await askPlatform(options.state, 'attestationKey')) as string, 'hex'));
+    writeFileAtomic(options.akOut, Buffer.from((await ask(options.state, 'attestationKey')) as string, 'hex'));
     written.push(options.akOut);
   }
   if (options.referenceOut !== undefined) {
-    const pcrs = (await askPlatform(options.state, 'pcrs')) as Record<string, string>;
+    const pcrs = (await ask(options.state, 'pcrs')) as Record<string, string>;
     const reference = {
       pcrs: Object.fromEntries(Object.entries(pcrs).map(([index, value]) => [index, [value]])),
       partitions: [],
@@ -64,10 +65,7 @@ async function attest(options: Options) {
         'ask the relying party for its nonce',
       );
     }
-    const evidence = Buffer.from(
-      (await askPlatform(options.state, 'attest', { nonce: options.nonce })) as string,
-      'hex',
-    );
+    const evidence = Buffer.from((await ask(options.state, 'attest', { nonce: options.nonce })) as string, 'hex');
     writeFileAtomic(options.out, options.guest === undefined ? evidence : await withGuest(evidence, options));
     written.push(options.out);
   }
@@ -97,9 +95,9 @@ async function withGuest(host: Uint8Array, { state, guest: name, guestEvidence }
 
 async function verdict(state: string, url: string) {
   const client = new VerifierClient(url);
-  const platform = (await askPlatform(state, 'enrol', { verifier: url })) as string;
+  const platform = (await ask(state, 'enrol', { verifier: url })) as string;
   const { id, nonce } = await client.challenge();
-  const evidence = (await askPlatform(state, 'attest', { nonce: Buffer.from(nonce).toString('hex') })) as string;
+  const evidence = (await ask(state, 'attest', { nonce: Buffer.from(nonce).toString('hex') })) as string;
   const reply = await client.attest(id, Buffer.from(evidence, 'hex'));
   const rows = reply.checks.map(({ name, passed, detail }) => [passed ? 'ok' : 'FAILED', name, detail ?? '']);
   return {

@@ -1,9 +1,10 @@
 /** `nexus seal` and `nexus unseal`: files that open on this platform under this nexus only. */
 import { Command, Option } from 'commander';
-import { askPlatform, writeFileAtomic } from '../../nexus/host/index.ts';
+import { writeFileAtomic } from '../../nexus/host/index.ts';
 import { SEAL_DATA_MAX, SEALED_BLOB_MAX } from '../../nexus/services/index.ts';
 import { readAtMost } from '../arguments.ts';
 import { conclude, examples, withJson } from '../output.ts';
+import { ask } from '../platform.ts';
 
 interface Options {
   readonly json?: boolean;
@@ -45,7 +46,7 @@ function transform(
       conclude(options.json ?? false, async () => {
         const most = method === 'seal' ? SEAL_DATA_MAX : SEALED_BLOB_MAX;
         const input = readAtMost(file, most, TOO_LARGE[method]).toString('hex');
-        const result = (await askPlatform(options.state, method, { [parameter]: input })) as string;
+        const result = (await ask(options.state, method, { [parameter]: input })) as string;
         const bytes = Buffer.from(result, 'hex');
         writeFileAtomic(options.out, bytes);
         return { json: { file: options.out, bytes: bytes.length }, text: `${options.out}: ${bytes.length} bytes` };

@@ -1,5 +1,5 @@
 /** `nexus tpm`: serve a TPM 2.0, manufacture one, move its state, list what it can do. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { manufacture, placeName } from '../../tpm/index.ts';
 import { UsageError } from '../errors.ts';
@@ -166,9 +166,9 @@ async function runManufacture(directory: string, flags: ManufactureFlags): Promi
 }
 
 /** Options for the key of an exported file. */
-function withExportKey(command: Command): Command {
+function withExportKey(command: Command, keyFile: string): Command {
   return command
-    .option('--export-key-file <file>', 'the exported file’s key, made if absent')
+    .option('--export-key-file <file>', keyFile)
     .option('--export-passphrase-file <file>', 'the exported file’s passphrase, in this file');
 }
 
@@ -191,7 +191,10 @@ function exportKey({ exportKeyFile: keyFile, exportPassphraseFile: passphraseFil
 
 function exportCommand(): Command {
   return withJson(
-    withExportKey(withKey(new Command('export').description('write a TPM’s state into one encrypted file'))),
+    withExportKey(
+      withKey(new Command('export').description('write a TPM’s state into one encrypted file')),
+      'the exported file’s key, made if absent',
+    ),
   )
     .argument('<dir>', 'state directory; no server may hold it')
     .argument('<file>', 'the file, new, of mode 0600')
@@ -217,7 +220,12 @@ function exportCommand(): Command {
 }
 
 function importCommand(): Command {
-  return withJson(withExportKey(withKey(new Command('import').description('make a TPM from an exported file'))))
+  return withJson(
+    withExportKey(
+      withKey(new Command('import').description('make a TPM from an exported file')),
+      'the exported file’s key',
+    ),
+  )
     .argument('<file>', 'what `nexus tpm export` wrote')
     .argument('<dir>', 'state directory, new or empty')
     .option('--replace', 'replace the TPM that is in the directory', false)
@@ -228,7 +236,10 @@ function importCommand(): Command {
     .action((file: string, directory: string, flags: PortFlags) =>
       conclude(flags.json ?? false, async () => {
         const bytes = new Uint8Array(readFileSync(file));
+        const key = exportKey(flags);
+        const isNew = !existsSync(directory);
         const store = await openStore(directory, { ...flags, durability: 'power' });
+        let restored = false;
         try {
           if (![...store.keys('')].every(() => flags.replace)) {
             throw new UsageError(
@@ -237,10 +248,12 @@ function importCommand(): Command {
               'name a new directory, or give --replace',
             );
           }
-          await translated(() => store.import(bytes, exportKey(flags)));
+          await translated(() => store.import(bytes, key));
+          restored = true;
           return { json: { directory, bytes: bytes.length }, text: `${directory}: restored` };
         } finally {
           await store.close();
+          if (isNew && !restored) rmSync(directory, { recursive: true });
         }
       }),
     );

@@ -18,7 +18,8 @@ import {
   verifyAudit,
 } from '../../attestation/index.ts';
 import { TpmClient } from '../../tpm/client/index.ts';
-import { openTransport } from '../../tpm/transports/index.ts';
+import type { TpmTransport } from '../../tpm/index.ts';
+import { transportOpener } from '../../tpm/transports/index.ts';
 import { collect, port, wholeNumber } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, withJson } from '../output.ts';
@@ -68,8 +69,11 @@ function withDatabase(command: Command): Command {
 }
 
 /** The key that a TPM holds for this verifier, in a file beside the database unless another is named. */
-async function unsealKek({ kekTpm = '', kek, state = '.nexus/verifier' }: DatabaseFlags): Promise<Uint8Array> {
-  const transport = await openTransport(kekTpm);
+async function unsealKek(
+  open: () => Promise<TpmTransport>,
+  { kek, state = '.nexus/verifier' }: DatabaseFlags,
+): Promise<Uint8Array> {
+  const transport = await open();
   try {
     return await tpmKek(await TpmClient.over(transport), kek ?? join(state, 'kek.tpm'));
   } finally {
@@ -88,7 +92,10 @@ function databaseOptions(flags: DatabaseFlags): Pick<VerifierOptions, 'database'
   }
   const database = flags.database === undefined ? { directory } : { url: flags.database };
   const passphrase = process.env[PASSPHRASE];
-  if (flags.kekTpm !== undefined) return { database, keyEncryptionKey: { unseal: () => unsealKek(flags) } };
+  if (flags.kekTpm !== undefined) {
+    const open = transportOpener(flags.kekTpm);
+    return { database, keyEncryptionKey: { unseal: () => unsealKek(open, flags) } };
+  }
   if (flags.kek !== undefined) return { database, keyEncryptionKey: { file: flags.kek } };
   if (passphrase !== undefined) return { database, keyEncryptionKey: { passphrase } };
   if (flags.database === undefined) return { database };
@@ -348,6 +355,9 @@ function auditCommand(): Command {
           }
         };
         const broken = await verifyAudit(counted());
+        if (entries === 0) {
+          throw new UsageError('E_USAGE_AUDIT', `${path} holds no entry.`, 'Export it again: GET /v1/audit.');
+        }
         if (entries === 0) {
           throw new UsageError('E_USAGE_AUDIT', `${path} has no entry.`, 'Export it again: GET /v1/audit.');
         }

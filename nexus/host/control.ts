@@ -14,7 +14,9 @@ const CONNECTIONS_MAX = 32;
 /** What a host answers, by method. Values are JSON. */
 export type ControlMethods = Readonly<Record<string, (parameters: unknown) => unknown>>;
 
-type Reply = { readonly result: unknown } | { readonly error: { readonly code: string; readonly message: string } };
+type Reply =
+  | { readonly result: unknown }
+  | { readonly error: { readonly code: string; readonly message: string; readonly remedy?: string } };
 
 const socketPath = (stateDirectory: string) => join(stateDirectory, 'control.sock');
 
@@ -69,9 +71,15 @@ async function answer(line: string, methods: ControlMethods): Promise<Reply> {
     if (handler === undefined) return { error: { code: 'E_METHOD', message: `no method ${String(method)}` } };
     return { result: (await handler(request?.parameters)) ?? null };
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
+    const { code, remedy } = error as { code?: unknown; remedy?: unknown };
     const message = error instanceof Error ? error.message : String(error);
-    return { error: { code: typeof code === 'string' ? code : 'E_REQUEST', message } };
+    return {
+      error: {
+        code: typeof code === 'string' ? code : 'E_REQUEST',
+        message,
+        ...(typeof remedy === 'string' && { remedy }),
+      },
+    };
   }
 }
 
@@ -87,8 +95,8 @@ export async function askHost(stateDirectory: string, method: string, parameters
     });
     const reply = JSON.parse(line) as Reply;
     if ('error' in reply) {
-      const { code, message } = reply.error;
-      throw new HostError('E_HOST_REFUSED', `${code}: ${message}`, 'the running host says why; its code is in front');
+      const { code, message, remedy = 'the running host says why; its code is in front' } = reply.error;
+      throw new HostError('E_HOST_REFUSED', `${code}: ${message}`, remedy);
     }
     return reply.result;
   } catch (error) {

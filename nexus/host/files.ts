@@ -66,7 +66,7 @@ export async function openState(directory: string, key?: KeySource): Promise<Fil
     const locked = error.code === 'LOCKED';
     throw new HostError(
       locked ? 'E_STATE_LOCKED' : 'E_STATE_CORRUPT',
-      `${error.code}: ${error.message}`,
+      error.message,
       locked
         ? 'stop that process, or use another state directory'
         : 'restore the directory from a backup; nothing is made anew silently',

@@ -13,15 +13,21 @@ const DEFAULT_POLICY = { allowDebug: false, engine: 'v86' } as const;
 
 /**
  * Ask for `method` (see Platform.operatorMethods). A running host answers over its control socket; otherwise the
- * platform is booted for this one request. Throws HostError.
+ * platform is booted for this one request. `onMade`: there was none, and it was made for it. Throws HostError.
  */
-export async function askPlatform(stateDirectory: string, method: string, parameters?: unknown): Promise<unknown> {
+export async function askPlatform(
+  stateDirectory: string,
+  method: string,
+  parameters?: unknown,
+  onMade: () => void = () => {},
+): Promise<unknown> {
   try {
     return await askHost(stateDirectory, method, parameters);
   } catch (error) {
     if (!(error instanceof HostError) || error.code !== 'E_NOT_RUNNING') throw error;
   }
-  if (!CREATES_PLATFORM.has(method) && !existsSync(join(stateDirectory, 'tpm'))) {
+  const exists = existsSync(join(stateDirectory, 'tpm'));
+  if (!exists && !CREATES_PLATFORM.has(method)) {
     throw new HostError(
       'E_STATE_ABSENT',
       `there is no platform in ${stateDirectory}`,
@@ -33,6 +39,7 @@ export async function askPlatform(stateDirectory: string, method: string, parame
     (made) => made ?? DEFAULT_POLICY,
     () => {},
   );
+  if (!exists) onMade();
   try {
     return await platform.operatorMethods()[method]?.(parameters);
   } finally {

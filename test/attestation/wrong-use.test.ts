@@ -1,6 +1,6 @@
 /** Wrong uses of the commands of attestation: each is refused with a code, a way out and the documented exit code. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -11,6 +11,7 @@ let directory: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'nexus-wrong-use-'));
   writeFileSync(join(directory, 'text'), 'neither PEM nor DER\n');
+  writeFileSync(join(directory, 'empty'), '');
   writeFileSync(join(directory, 'broken.yaml'), 'a: [\n');
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -41,7 +42,13 @@ test.each([
   ['verifier token ci', 'E_USAGE', 2],
   ['agent enrol --verifier verifier.example', 'E_USAGE_URL', 2],
   ['agent run --verifier http://127.0.0.1:1 --every 0', 'E_USAGE_NUMBER', 2],
-  ['agent attest --verifier http://127.0.0.1:1 --tpm floppy', 'E_TRANSPORT_ADDRESS', 4],
+  ['agent attest --verifier http://127.0.0.1:1 --tpm floppy', 'E_TRANSPORT_ADDRESS', 2],
+  ['verifier serve --kek-tpm floppy --state typo', 'E_TRANSPORT_ADDRESS', 2],
+  ['verifier token ci --roles auditor --state typo', 'E_STATE_ABSENT', 3],
+  ['verifier audit empty', 'E_USAGE_AUDIT', 2],
+  ['tpm import text typo --export-key-file absent', 'E_STORE_CORRUPT', 3],
+  ['help frob', 'E_USAGE', 2],
+  ['constructor', 'E_USAGE', 2],
   ['agent attest --verifier http://127.0.0.1:1 --tpm device:/dev/null', 'E_ENV_UNREACHABLE', 4],
   ['policy check broken.yaml', 'E_POLICY', 2],
 ])(
@@ -50,6 +57,7 @@ test.each([
     const refused = await nexus(line);
     expect(refused).toMatchObject({ code, exit });
     expect(refused.remedy).not.toBe('');
+    expect(existsSync(join(directory, 'typo'))).toBe(false);
   },
   60_000,
 );

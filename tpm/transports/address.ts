@@ -15,13 +15,19 @@ import { simulatorTransport, swtpmTransport } from './remote.ts';
  * | `mssim:host=H,port=P`, `mssim:path=S` | the simulator's command port; platform port P+1 |
  */
 export async function openTransport(address: string): Promise<TpmTransport> {
-  if (address.startsWith('/')) return characterDevice(address);
+  return transportOpener(address)();
+}
+
+/** Read an address now, open its TPM later, any number of times. Throws E_TRANSPORT_ADDRESS. */
+export function transportOpener(address: string): () => Promise<TpmTransport> {
+  if (address.startsWith('/')) return async () => characterDevice(address);
   const [kind = '', rest = ''] = splitOnce(address, ':');
-  if (kind === 'device') return characterDevice(rest === '' ? undefined : rest);
+  if (kind === 'device') return async () => characterDevice(rest === '' ? undefined : rest);
   if (kind !== 'swtpm' && kind !== 'mssim') throw unreadable(address);
   const at = placeOf(address, rest);
-  if (kind === 'swtpm') return swtpmTransport({ data: at });
-  return simulatorTransport('port' in at ? { command: at, platform: { ...at, port: at.port + 1 } } : { command: at });
+  if (kind === 'swtpm') return () => swtpmTransport({ data: at });
+  const platform = 'port' in at ? { platform: { ...at, port: at.port + 1 } } : {};
+  return () => simulatorTransport({ command: at, ...platform });
 }
 
 function placeOf(address: string, text: string): Place {

@@ -1,5 +1,5 @@
 /** Ways to a TPM: sockets and device files for clients, servers for a TPM of ours. */
-export { openTransport } from './address.ts';
+export { openTransport, transportOpener } from './address.ts';
 export { Board, type BoardOptions, type MigratableTpm, type ServedTpm, type VolatileStore } from './board.ts';
 export { characterDevice } from './character-device.ts';
 export { type TpmTransportCode, TpmTransportError } from './errors.ts';

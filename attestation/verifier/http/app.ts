@@ -100,7 +100,10 @@ function translate(error: FastifyError | VerifierError, request: FastifyRequest)
     });
   }
   const status = error.statusCode ?? 500;
-  return status < 500 ? new VerifierError('request-malformed', error.message) : error;
+  if (status >= 500) return error;
+  return new VerifierError('request-malformed', error.message, {
+    remedy: `Send what /openapi.json has for ${request.method} ${request.routeOptions.url ?? request.url}.`,
+  });
 }
 
 export async function buildApp(service: Service, options: HttpOptions): Promise<FastifyInstance> {
