@@ -59,6 +59,7 @@ export * from './machine/reference.ts';
 export * from './policy/library.ts';
 export * from './policy/model.ts';
 export * from './policy/policy.ts';
+export * from './policy/recorded.ts';
 export * from './policy/test-file.ts';
 export * from './quote.ts';
 export * from './verifier/index.ts';

@@ -5,6 +5,7 @@ import { parse, YAMLParseError } from 'yaml';
 import { compilePolicy, POLICY_LIBRARY, PolicyError, runPolicyTests } from '../../attestation/index.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, table, withJson } from '../output.ts';
+import { explainCommand } from './policy-explain.ts';
 
 export function policyCommand(): Command {
   const test = withJson(new Command('test').description('run the tests of a policy'))
@@ -18,10 +19,11 @@ export function policyCommand(): Command {
     (options: { json?: boolean }) => conclude(options.json ?? false, async () => listAll()),
   );
   return new Command('policy')
-    .description('appraisal policies: list, check, test')
+    .description('appraisal policies: list, check, test, explain')
     .addCommand(test)
     .addCommand(check)
-    .addCommand(list);
+    .addCommand(list)
+    .addCommand(explainCommand(load));
 }
 
 function runTests(file: string) {
@@ -44,6 +46,10 @@ function listAll() {
   const rows = all.map(({ name, description }) => [name, description ?? '']);
   return { json: all, text: table(['POLICY', 'DEMANDS'], rows), exitCode: EXIT.OK };
 }
+
+/** A policy of the library by its name, or the one in a file. */
+const load = (policy: string) =>
+  asUsage(policy, () => compilePolicy(Object.hasOwn(POLICY_LIBRARY, policy) ? policy : read(policy)));
 
 function read(file: string): unknown {
   try {
