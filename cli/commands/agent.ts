@@ -362,7 +362,15 @@ function fetchCommand(): Command {
 }
 
 export function agentCommand(): Command {
-  const command = new Command('agent').description('attest a machine with a TPM 2.0, and fetch secrets for it');
+  const command = new Command('agent')
+    .description('attest a machine with a TPM 2.0, and fetch secrets for it')
+    .addHelpText(
+      'after',
+      examples(
+        ['nexus agent enrol rack-4 --verifier https://verifier.example', 'once a machine'],
+        ['nexus agent run --verifier https://verifier.example', 'then attest again and again'],
+      ),
+    );
   for (const part of [
     enrolCommand(),
     attestCommand(),

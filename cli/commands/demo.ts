@@ -42,6 +42,7 @@ async function demo(options: Options) {
     if (options.keep === undefined) rmSync(directory, { recursive: true, force: true });
   };
   const interrupted = () => {
+    process.stderr.write('interrupted\n');
     removeState();
     process.exit(130);
   };

@@ -73,6 +73,7 @@ export function guestCommand(): Command {
     .action((flags: LinuxFlags) => conclude(flags.json ?? false, () => runLinux(flags).catch(explain)));
   return new Command('guest')
     .description('guests beside those of a host file: a stock Linux, and programs of your own')
+    .addHelpText('after', examples(['nexus guest linux', 'a stock kernel with a TPM of its own, on this terminal']))
     .addCommand(linux)
     .addCommand(guestBuildCommand());
 }

@@ -23,6 +23,13 @@ interface SignOptions {
 export function manifestCommand(): Command {
   return new Command('manifest')
     .description('sign and read manifests of trusted partitions')
+    .addHelpText(
+      'after',
+      examples(
+        ['nexus manifest key -o signer.pem', 'make a signer, then sign with it'],
+        ['nexus manifest show vault.manifest', 'what a manifest claims, and who signed it'],
+      ),
+    )
     .addCommand(signCommand())
     .addCommand(showCommand())
     .addCommand(keyCommand());

@@ -1,7 +1,7 @@
 /** `nexus policy`: try appraisal policies on described machines before they judge real ones (docs/policy.md). */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { parse, YAMLParseError } from 'yaml';
+import { parse, stringify, YAMLParseError } from 'yaml';
 import { compilePolicy, POLICY_LIBRARY, PolicyError, runPolicyTests } from '../../attestation/index.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, table, withJson } from '../output.ts';
@@ -14,12 +14,25 @@ export function policyCommand(): Command {
     .action((file: string, options: { json?: boolean }) => conclude(options.json ?? false, async () => runTests(file)));
   const check = withJson(new Command('check').description('compile and type-check a policy'))
     .argument('<file>', 'a policy (YAML or JSON)')
+    .addHelpText('after', examples(['nexus policy check mine.yaml', 'a mistake names its clause']))
     .action((file: string, options: { json?: boolean }) => conclude(options.json ?? false, async () => checkOne(file)));
-  const list = withJson(new Command('list').description('list the ready policies')).action(
-    (options: { json?: boolean }) => conclude(options.json ?? false, async () => listAll()),
-  );
+  const list = withJson(new Command('list').description('list the ready policies'))
+    .addHelpText('after', examples(['nexus policy list', 'what each demands; show prints one']))
+    .action((options: { json?: boolean }) => conclude(options.json ?? false, async () => listAll()));
+  const show = withJson(new Command('show').description('print a ready policy, to copy and change'))
+    .argument('<name>', 'its name, from `nexus policy list`')
+    .addHelpText('after', examples(['nexus policy show secure-boot > mine.yaml', 'then: nexus policy check mine.yaml']))
+    .action((name: string, options: { json?: boolean }) => conclude(options.json ?? false, async () => showOne(name)));
   return new Command('policy')
-    .description('appraisal policies: list, check, test, explain')
+    .description('appraisal policies: list, show, check, test, explain')
+    .addHelpText(
+      'after',
+      examples(
+        ['nexus policy list', 'the ready policies'],
+        ['nexus policy test policy-tests.yaml', 'before a policy judges real machines'],
+      ),
+    )
+    .addCommand(show)
     .addCommand(test)
     .addCommand(check)
     .addCommand(list)
@@ -50,6 +63,15 @@ function listAll() {
 /** A policy of the library by its name, or the one in a file. */
 const load = (policy: string) =>
   asUsage(policy, () => compilePolicy(Object.hasOwn(POLICY_LIBRARY, policy) ? policy : read(policy)));
+
+function showOne(name: string) {
+  const policy = Object.hasOwn(POLICY_LIBRARY, name) ? POLICY_LIBRARY[name] : undefined;
+  if (policy === undefined) {
+    const names = Object.keys(POLICY_LIBRARY).join(', ');
+    throw new UsageError('E_POLICY', `There is no ready policy ${name}.`, `The ready policies: ${names}.`);
+  }
+  return { json: policy, text: stringify(policy).trimEnd() };
+}
 
 function read(file: string): unknown {
   try {

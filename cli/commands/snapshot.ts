@@ -14,6 +14,13 @@ type Method = 'suspend' | 'restore' | 'discard';
 export function snapshotCommand(): Command {
   return new Command('snapshot')
     .description('suspend a Linux guest with its TPM to one sealed file, and continue it')
+    .addHelpText(
+      'after',
+      examples(
+        ['nexus snapshot save web web.snapshot', 'suspend'],
+        ['nexus snapshot restore web web.snapshot', 'continue'],
+      ),
+    )
     .addCommand(
       action('save', 'suspend', 'save a running guest to a new file; it ends, and waits to be restored')
         .argument('<name>', 'the partition')

@@ -43,7 +43,7 @@ function serveCommand(): Command {
     .option('--swtpm <port>', 'swtpm’s data channel here, its control channel at the next port', portOf)
     .option('--mssim <port>', 'the simulator’s command port here, its platform port at the next one', portOf)
     .option('--qemu <path>', 'a control channel on a Unix socket, for -tpmdev emulator')
-    .option('--data <path>', 'a data channel on a Unix socket')
+    .option('--data <path>', 'a data channel on a Unix socket; tpm2-tss wants --qemu PATH.ctrl beside it')
     .option('--host <address>', 'address of the ports; whoever reaches them owns the TPM', '127.0.0.1')
     .addOption(
       new Option('--startup <type>', 'send TPM2_Startup when it is powered on')
@@ -60,7 +60,7 @@ function serveCommand(): Command {
       'after',
       examples(
         ['nexus tpm serve --swtpm 2321', 'the same as no option at all'],
-        ['nexus tpm serve --startup clear --json', 'for scripts: one JSON document when it listens'],
+        ['nexus tpm serve --startup clear --json', 'for scripts: a line of JSON when it listens, one when it ends'],
         ['nexus tpm serve --mssim 2321 --state ./tpm', 'for TPM2TOOLS_TCTI=mssim:port=2321'],
         ['nexus tpm serve --qemu /tmp/tpm.sock --terminate', 'ends with the virtual machine'],
         ['nexus tpm serve --daemon --pid-file tpm.pid', 'in CI; end it with kill "$(cat tpm.pid)"'],
@@ -74,7 +74,7 @@ function runServe(flags: ServeFlags): Promise<void> {
   const json = flags.json ?? false;
   return conclude(json, () =>
     serve(flags, ({ places }) => {
-      process.stdout.write(json ? `${JSON.stringify({ listening: places }, null, 2)}\n` : listing(places));
+      process.stdout.write(json ? `${JSON.stringify({ listening: places })}\n` : listing(places));
     }),
   );
 }

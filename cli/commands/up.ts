@@ -1,7 +1,7 @@
 /** `nexus up`: start a host from its description and stay until Ctrl-C. */
 
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { Host, type HostEvent, parseHostConfig } from '../../nexus/host/index.ts';
 import { EXIT } from '../errors.ts';
@@ -27,8 +27,10 @@ export function upCommand(): Command {
     .action((file: string, options: Options) => conclude(options.json ?? false, () => up(file, options)));
 }
 
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+
 async function up(file: string, options: Options) {
-  const config = parseHostConfig(readFileSync(file, 'utf8'), file);
+  const config = parseHostConfig(readFileSync(file, 'utf8'), file, isFile);
   const print = options.json ? printJson : printLine(Math.max(...config.partitions.map(({ name }) => name.length)));
   let running = config.partitions.length;
   let crashed = false;

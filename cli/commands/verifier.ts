@@ -375,6 +375,14 @@ function auditCommand(): Command {
 export function verifierCommand(): Command {
   return new Command('verifier')
     .description('the attestation verifier and key broker, as a service')
+    .addHelpText(
+      'after',
+      examples(
+        ['nexus verifier serve --manufacturer-ca ca.pem', 'on port 8080'],
+        ['nexus verifier token ci --roles attester', 'a token for its API'],
+        ['nexus verifier audit trail.jsonl', 'check its exported trail'],
+      ),
+    )
     .addCommand(serveCommand())
     .addCommand(tokenCommand())
     .addCommand(auditCommand());

@@ -41,8 +41,7 @@ export function reportText(report: DemoReport): string {
   return [
     table(['', 'STAGE', 'TIME', 'WHAT HAPPENED'], stages),
     '',
-    table(['', 'ATTEMPT', 'LAYER', 'CODE'], refusals),
-    '',
+    ...(refusals.length === 0 ? [] : [table(['', 'ATTEMPT', 'LAYER', 'CODE'], refusals), '']),
     `${report.ok ? 'Every stage behaved' : 'NOT every stage behaved'}, in ${report.seconds.toFixed(1)} s.`,
   ].join('\n');
 }

@@ -67,6 +67,9 @@ export function withKey(command: Command): Command {
 }
 
 export async function openHome(flags: HomeFlags): Promise<Home> {
+  if (flags.state === undefined && (flags.keyFile ?? flags.passphraseFile) !== undefined) {
+    throw new UsageError('E_USAGE_KEY', 'a TPM in memory has no key', 'name its directory with --state');
+  }
   const store = flags.state === undefined ? undefined : await openStore(flags.state, flags);
   const isNew = store === undefined || [...store.keys('')].length === 0;
   const tpm = await Tpm.create({

@@ -20,6 +20,15 @@ channels:
   - [vault, neighbour]
 `;
 
+test('images and manifests are looked for before anything starts', () => {
+  const asked: string[] = [];
+  const isFile = (path: string) => asked.push(path) > 0 && !path.endsWith('neighbour.elf');
+  expect(() => parseHostConfig(good, '/etc/host.yaml', isFile)).toThrow(
+    '/etc/host.yaml:12:12: "neighbour.elf" is not there; expected a file',
+  );
+  expect(asked).toEqual(['/etc/vault.elf', '/etc/vault.manifest', '/etc/neighbour.elf']);
+});
+
 const refusal = (text: string): string => {
   try {
     parseHostConfig(text, 'host.yaml');

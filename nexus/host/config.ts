@@ -135,9 +135,14 @@ export interface HostConfig {
 
 /**
  * Parse and check a host file. Paths in it are relative to the file. Throws HostError E_CONFIG with
- * `FILE:LINE:COLUMN: what stands there, what was expected`, one line per mistake.
+ * `FILE:LINE:COLUMN: what stands there, what was expected`, one line per mistake. `isFile` is asked about every image and
+ * manifest, by its absolute path.
  */
-export function parseHostConfig(text: string, file: string): HostConfig {
+export function parseHostConfig(
+  text: string,
+  file: string,
+  isFile: (path: string) => boolean = () => true,
+): HostConfig {
   if (text.length > MAX_FILE) fail([`${file}: larger than ${MAX_FILE} bytes`]);
   const lines = new LineCounter();
   const document = parse(text, lines, file);
@@ -169,6 +174,7 @@ export function parseHostConfig(text: string, file: string): HostConfig {
   if (problems.size > 0) fail([...problems.values()]);
   const checked = value as Static<typeof HostSchema>;
 
+  const base = dirname(resolve(file));
   const mistakes: string[] = [];
   const names = new Set<string>();
   checked.partitions.forEach((partition, index) => {
@@ -177,6 +183,11 @@ export function parseHostConfig(text: string, file: string): HostConfig {
     }
     names.add(partition.name);
     mistakes.push(...mistakesOfKind(partition).map((mistake) => `${locate(['partitions', index])}: ${mistake}`));
+    for (const key of ['image', 'manifest'] as const) {
+      const path = partition[key];
+      if (path === undefined || isFile(resolve(base, path))) continue;
+      mistakes.push(`${locate(['partitions', index, key])}: "${path}" is not there; expected a file`);
+    }
     if (partition.kind === 'trusted' && partition.manifest === undefined) {
       mistakes.push(`${locate(['partitions', index])}: expected a manifest, because the partition is trusted`);
     }
@@ -201,7 +212,6 @@ export function parseHostConfig(text: string, file: string): HostConfig {
   });
   if (mistakes.length > 0) fail(mistakes);
 
-  const base = dirname(resolve(file));
   return {
     stateDirectory: resolve(base, checked.state),
     tpm: checked.tpm ?? 'embedded',

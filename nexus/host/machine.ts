@@ -28,6 +28,7 @@ import {
 import { HostError } from './errors.ts';
 
 const PAGE_SIZE = 4096;
+const mebibytes = (frames: number) => `${Math.floor((frames * PAGE_SIZE) / 2 ** 20)} MiB`;
 /** First guest-physical page of the window. */
 const WINDOW_FIRST = WINDOW_BASE / PAGE_SIZE;
 
@@ -72,11 +73,13 @@ export class Machine {
 
   /** `count` private frames for one partition's memory. */
   takeFrames(count: number): number[] {
+    const left = FRAMES - this.nextFrame + this.freeFrames.length;
+    if (count > left) {
+      const message = `${mebibytes(count)} of memory are wanted, ${mebibytes(left)} are left for partitions`;
+      throw new HostError('E_CORE_REFUSED', message, 'give partitions less memory');
+    }
     const reused = this.freeFrames.splice(0, count);
     const fresh = count - reused.length;
-    if (this.nextFrame + fresh > FRAMES) {
-      throw new HostError('E_CORE_REFUSED', `${count} frames wanted, fewer are left`, 'give partitions less memory');
-    }
     const first = this.nextFrame;
     this.nextFrame += fresh;
     return [...reused, ...Array.from({ length: fresh }, (_, i) => first + i)];

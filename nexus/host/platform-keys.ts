@@ -124,8 +124,8 @@ export async function unsealRoot(
     if (!(error instanceof TpmResponseError) || (error.code & FORMAT_ONE_CODE) !== RC_POLICY_FAIL) throw error;
     throw new HostError(
       'E_ROOT_SEALED',
-      `${error.message}: the root secret is sealed to another build of the nexus or another launch policy`,
-      'start the build that made this state directory, or begin anew in an empty one',
+      `${error.message}: the root secret is sealed to another build of the nexus or another launch policy (its engine among it)`,
+      'start the build that made this state directory, with the same engine, or begin anew in an empty one',
       { cause: error },
     );
   } finally {

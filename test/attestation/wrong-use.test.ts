@@ -47,6 +47,8 @@ test.each([
   ['verifier token ci --roles auditor --state typo', 'E_STATE_ABSENT', 3],
   ['verifier audit empty', 'E_USAGE_AUDIT', 2],
   ['tpm import text typo --export-key-file absent', 'E_STORE_CORRUPT', 3],
+  ['tpm serve --key-file key', 'E_USAGE_KEY', 2],
+  ['policy show constructor', 'E_POLICY', 2],
   ['help frob', 'E_USAGE', 2],
   ['constructor', 'E_USAGE', 2],
   ['agent attest --verifier http://127.0.0.1:1 --tpm device:/dev/null', 'E_ENV_UNREACHABLE', 4],
