@@ -59,12 +59,15 @@ const REFUSED_CODE = /^E_(REFUSED|UNSEAL_REFUSED|HOST_REFUSED|ROOT_SEALED|VERDIC
 /** Files that are not what the command line says. */
 const FILE_CODE = /^(ENOENT|ENOTDIR|EISDIR|EEXIST)$/;
 
+/** The state directory is at fault. */
+export const isStateCode = (code: string): boolean => STATE_CODE.test(code);
+
 export function exitCodeOf(error: unknown): ExitCode {
   if (systemError(error)) return FILE_CODE.test(error.code ?? '') ? EXIT.USAGE : EXIT.ENVIRONMENT;
   if (!isTypedError(error)) return EXIT.INTERNAL;
   if (error.code === 'request-malformed') return EXIT.USAGE; // what was typed, sent on to the verifier
   const code = houseCode(error.code);
-  if (STATE_CODE.test(code)) return EXIT.STATE;
+  if (isStateCode(code)) return EXIT.STATE;
   if (ENVIRONMENT_CODE.test(code)) return EXIT.ENVIRONMENT;
   if (REFUSED_CODE.test(code)) return EXIT.REFUSED;
   return EXIT.USAGE;

@@ -5,8 +5,8 @@ import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import type { EngineChoice } from '../../vmm/index.ts';
 import { type DemoProgress, runDemo } from '../demo/demo.ts';
-import { reportText } from '../demo/report.ts';
-import { EXIT } from '../errors.ts';
+import { type DemoReport, reportText } from '../demo/report.ts';
+import { EXIT, type ExitCode, isStateCode } from '../errors.ts';
 import { conclude, examples, withJson } from '../output.ts';
 
 interface Options {
@@ -50,12 +50,17 @@ async function demo(options: Options) {
   process.once('SIGTERM', interrupted);
   try {
     const report = await runDemo(directory, options.engine, progressOn(process.stderr, options.verbose ?? false));
-    return { json: report, text: reportText(report), exitCode: report.ok ? EXIT.OK : EXIT.REFUSED };
+    return { json: report, text: reportText(report), exitCode: exitOf(report) };
   } finally {
     process.off('SIGINT', interrupted);
     process.off('SIGTERM', interrupted);
     removeState();
   }
+}
+
+function exitOf({ ok, stages }: DemoReport): ExitCode {
+  if (ok) return EXIT.OK;
+  return stages.some(({ error }) => error !== undefined && isStateCode(error.code)) ? EXIT.STATE : EXIT.REFUSED;
 }
 
 /** Lines with the elapsed time, on standard error: standard output is the report's. */

@@ -3,7 +3,7 @@ import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } fro
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { writeFileAtomic } from '../../nexus/host/index.ts';
-import { parseManifest, signManifest } from '../../nexus/launch/index.ts';
+import { MANIFEST_NAME, parseManifest, signManifest } from '../../nexus/launch/index.ts';
 import { loadMultiboot, MultibootError } from '../../vmm/index.ts';
 import { UsageError } from '../errors.ts';
 import { conclude, examples, withJson } from '../output.ts';
@@ -54,6 +54,13 @@ function signCommand(): Command {
     )
     .action((options: SignOptions) =>
       conclude(options.json ?? false, async () => {
+        if (!MANIFEST_NAME.test(options.name)) {
+          throw new UsageError(
+            'E_USAGE_NAME',
+            `--name ${options.name} is not a name.`,
+            'Give a lower-case letter, then letters, digits or hyphens, at most 31.',
+          );
+        }
         const file = readFileSync(options.image);
         const memory = options.memory * 2 ** 20;
         checkImage(options.image, file, options.commandLine, memory);

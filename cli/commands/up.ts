@@ -56,6 +56,8 @@ const printJson = (event: HostEvent) => process.stdout.write(`${JSON.stringify(e
 /** Events as lines of text, the partition's name in front. */
 function printLine(width: number): (event: HostEvent) => void {
   const line = (name: string, text: string) => process.stdout.write(`${name.padEnd(width)} | ${text}\n`);
+  /** What each partition's console said last. */
+  const said = new Map<string, string>();
   return (event) => {
     switch (event.kind) {
       case 'platform':
@@ -68,8 +70,12 @@ function printLine(width: number): (event: HostEvent) => void {
         );
         break;
       case 'console':
-      case 'result':
+        said.set(event.name, event.line);
         line(event.name, event.line);
+        break;
+      case 'result':
+        // The guest SDK prints a result before it sends it.
+        if (said.get(event.name) !== event.line) line(event.name, event.line);
         break;
       case 'verdict':
         line(event.name, event.released ? 'verifier: released' : `verifier: ${event.code}: ${event.detail}`);

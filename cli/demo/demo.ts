@@ -61,9 +61,10 @@ async function runStage(name: string, body: () => Promise<StageResult>, progress
     const ok = (result.refusals ?? []).every(({ refused }) => refused);
     return { name, ok, seconds: seconds(), ...result };
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
+    const { code, remedy } = error as { code?: unknown; remedy?: unknown };
     const message = error instanceof Error ? error.message : String(error);
-    const failure = { code: typeof code === 'string' ? code : 'E_INTERNAL', message };
+    const wayOut = typeof remedy === 'string' && remedy !== '' ? { remedy } : {};
+    const failure = { code: typeof code === 'string' ? code : 'E_INTERNAL', message, ...wayOut };
     return { name, ok: false, seconds: seconds(), summary: '', evidence: {}, error: failure };
   }
 }

@@ -7,11 +7,13 @@ import type { FromHost, ToHost } from './host-process.ts';
 /** A host refused to start or failed; `code` is the host's own error code. */
 export class HostFailure extends Error {
   readonly code: string;
+  readonly remedy: string;
   readonly detail: string;
-  constructor(code: string, message: string, detail = '') {
+  constructor(code: string, message: string, remedy = '', detail = '') {
     super(message);
     this.name = 'HostFailure';
     this.code = code;
+    this.remedy = remedy;
     this.detail = detail;
   }
 }
@@ -32,7 +34,7 @@ export class HostClient {
         this.events.push(message.event);
         onEvent(message.event);
       } else if (message.type === 'failed') {
-        this.failure = new HostFailure(message.code, message.message, message.detail);
+        this.failure = new HostFailure(message.code, message.message, message.remedy, message.detail);
       }
       this.wake();
     });

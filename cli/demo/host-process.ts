@@ -9,7 +9,13 @@ export type ToHost = { readonly type: 'start'; readonly config: HostConfig } | {
 
 export type FromHost =
   | { readonly type: 'event'; readonly event: HostEvent }
-  | { readonly type: 'failed'; readonly code: string; readonly message: string; readonly detail?: string }
+  | {
+      readonly type: 'failed';
+      readonly code: string;
+      readonly message: string;
+      readonly remedy: string;
+      readonly detail?: string;
+    }
   | { readonly type: 'stopped' };
 
 const send = (message: FromHost) => new Promise<void>((done) => process.send?.(message, undefined, {}, () => done()));
@@ -24,8 +30,8 @@ process.on('message', (message: ToHost) => {
         })
       : (host?.stop() ?? Promise.resolve()).then(() => send({ type: 'stopped' })).then(() => process.exit(0));
   work.catch(async (error: unknown) => {
-    const { code, message, stack } = describeError(error);
-    await send({ type: 'failed', code, message, ...(stack ? { detail: stack } : {}) });
+    const { code, message, remedy, stack } = describeError(error);
+    await send({ type: 'failed', code, message, remedy, ...(stack ? { detail: stack } : {}) });
     process.exit(1);
   });
 });

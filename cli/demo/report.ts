@@ -19,7 +19,7 @@ export interface Stage {
   readonly summary: string;
   readonly evidence: Readonly<Record<string, unknown>>;
   readonly refusals?: readonly Refusal[];
-  readonly error?: { readonly code: string; readonly message: string };
+  readonly error?: { readonly code: string; readonly message: string; readonly remedy?: string };
 }
 
 export interface DemoReport {
@@ -38,10 +38,12 @@ export function reportText(report: DemoReport): string {
   const refusals = report.stages
     .flatMap((stage) => stage.refusals ?? [])
     .map(({ attempt, layer, code, refused }) => [refused ? 'refused' : 'NOT REFUSED', attempt, layer, code]);
+  const waysOut = report.stages.flatMap(({ error }) => (error?.remedy ? [`way out: ${error.remedy}`, ''] : []));
   return [
     table(['', 'STAGE', 'TIME', 'WHAT HAPPENED'], stages),
     '',
     ...(refusals.length === 0 ? [] : [table(['', 'ATTEMPT', 'LAYER', 'CODE'], refusals), '']),
+    ...waysOut,
     `${report.ok ? 'Every stage behaved' : 'NOT every stage behaved'}, in ${report.seconds.toFixed(1)} s.`,
   ].join('\n');
 }

@@ -35,11 +35,14 @@ export interface Manifest extends ManifestClaims {
   readonly payload: Uint8Array;
 }
 
+/** Names of code, as host files have them for partitions. */
+export const MANIFEST_NAME = /^[a-z][a-z0-9-]{0,30}$/;
+
 const isClaims = Compile(
   Type.Object(
     {
       v: Type.Literal(VERSION),
-      name: Type.String({ pattern: '^[a-z][a-z0-9-]{0,30}$' }),
+      name: Type.String({ pattern: MANIFEST_NAME.source }),
       svn: Type.Integer({ minimum: 0, maximum: 0xffffffff }),
       debug: Type.Boolean(),
       image: Type.Unsafe<Uint8Array>({}),
