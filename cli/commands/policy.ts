@@ -75,7 +75,9 @@ function showOne(name: string) {
 
 function read(file: string): unknown {
   try {
-    return parse(readFileSync(file, 'utf8'));
+    const document: unknown = parse(readFileSync(file, 'utf8'));
+    if (typeof document === 'string') throw new PolicyError('it holds words, not a policy.');
+    return document;
   } catch (cause) {
     if (!(cause instanceof YAMLParseError)) throw cause;
     const [reason = 'it is not YAML'] = cause.message.split('\n');

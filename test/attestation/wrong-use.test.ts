@@ -50,6 +50,7 @@ test.each([
   ['tpm serve --key-file key', 'E_USAGE_KEY', 2],
   ['policy show constructor', 'E_POLICY', 2],
   ['manifest sign --image text --name Bad --key text -o typo', 'E_USAGE_NAME', 2],
+  ['policy check text', 'E_POLICY', 2],
   ['help frob', 'E_USAGE', 2],
   ['constructor', 'E_USAGE', 2],
   ['agent attest --verifier http://127.0.0.1:1 --tpm device:/dev/null', 'E_ENV_UNREACHABLE', 4],
