@@ -1,9 +1,10 @@
 /** The solvers: cvc5 and z3 where they are on the PATH, the z3-solver package always. Each answer is cached by query. */
-import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { NativeJob, NativeOutput } from './native-worker.ts';
 
 export type Answer = 'unsat' | 'sat' | 'unknown';
 export type SolverName = 'cvc5' | 'z3' | 'z3-solver';
@@ -21,33 +22,65 @@ export const answerOf = (output: string): Answer => {
   return first === 'unsat' || first === 'sat' ? first : 'unknown';
 };
 
+interface Waiting {
+  readonly resolve: (output: string) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The process that starts native solvers; made when the first is needed. */
+class Launcher {
+  private worker: ChildProcess | undefined;
+  private readonly waiting = new Map<number, Waiting>();
+  private jobs = 0;
+
+  run(job: Omit<NativeJob, 'id'>): Promise<string> {
+    this.worker ??= this.start();
+    const id = this.jobs++;
+    this.worker.send({ id, ...job } satisfies NativeJob);
+    return new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
+  }
+
+  private start(): ChildProcess {
+    const worker = fork(fileURLToPath(new URL('./native-worker.js', import.meta.url)), { stdio: 'ignore' });
+    worker.on('message', ({ id, output, error }: NativeOutput) => {
+      const { resolve, reject } = this.waiting.get(id) ?? {};
+      this.waiting.delete(id);
+      if (error === undefined) resolve?.(output);
+      else reject?.(new Error(error));
+    });
+    worker.on('exit', () => {
+      for (const { reject } of this.waiting.values()) reject(new Error('the process that starts solvers ended'));
+      this.waiting.clear();
+      this.worker = undefined;
+    });
+    return worker;
+  }
+
+  close(): void {
+    this.worker?.kill('SIGKILL');
+  }
+}
+
 class Native implements Solver {
   readonly name: SolverName;
   readonly version: string;
   private readonly args: readonly string[];
+  private readonly launcher: Launcher;
 
-  constructor(name: SolverName, version: string, args: readonly string[]) {
+  constructor(name: SolverName, version: string, args: readonly string[], launcher: Launcher) {
     this.name = name;
     this.version = version;
     this.args = args;
+    this.launcher = launcher;
   }
 
   run(query: string, milliseconds: number): Promise<string> {
-    return new Promise((resolve, reject) => {
-      // Processor time, so that a busy machine proves the same.
-      const limited = ['-c', 'ulimit -t "$0"; exec "$@"', String(Math.ceil(milliseconds / 1000)), this.name];
-      const child = spawn('/bin/sh', [...limited, ...this.args], { stdio: ['pipe', 'pipe', 'ignore'] });
-      const chunks: Buffer[] = [];
-      child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-      child.on('error', reject);
-      child.on('close', () => resolve(Buffer.concat(chunks).toString()));
-      // A solver that gives up early closes its input; its output says what it found.
-      child.stdin.on('error', () => {});
-      child.stdin.end(query);
-    });
+    return this.launcher.run({ command: this.name, args: this.args, query, milliseconds });
   }
 
-  close(): void {}
+  close(): void {
+    this.launcher.close();
+  }
 }
 
 /** One worker process; `run` calls must not overlap. */
@@ -108,10 +141,11 @@ function versionOf(command: string): string | undefined {
 /** The first decides; the others confirm what it proves. */
 export function availableSolvers(packageRoot: string, wanted?: readonly string[]): Solver[] {
   const found: Solver[] = [];
+  const launcher = new Launcher();
   const z3 = versionOf('z3');
   const cvc5 = versionOf('cvc5');
-  if (z3 !== undefined) found.push(new Native('z3', z3, ['-in', `smt.${Z3_OPTION.join('=')}`]));
-  if (cvc5 !== undefined) found.push(new Native('cvc5', cvc5, ['--lang=smt2', '-']));
+  if (z3 !== undefined) found.push(new Native('z3', z3, ['-in', `smt.${Z3_OPTION.join('=')}`], launcher));
+  if (cvc5 !== undefined) found.push(new Native('cvc5', cvc5, ['--lang=smt2', '-'], launcher));
   const manifest = join(packageRoot, 'node_modules/z3-solver/package.json');
   if (z3 === undefined || wanted !== undefined) {
     const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
