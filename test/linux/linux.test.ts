@@ -120,15 +120,15 @@ describe.skipIf(linuxSkip !== undefined)(linuxTitle('stock Linux on v86'), () =>
 
   it("is quoted by the distribution's tpm2-tools: createprimary, create, load, sign, quote", async () => {
     const { shell } = guest;
-    await shell.ok('tpm2 createprimary -Q -C e -g sha256 -G ecc -c primary.ctx');
-    await shell.ok('tpm2 create -Q -C primary.ctx -g sha256 -G ecc:ecdsa -u k.pub -r k.priv');
-    await shell.ok('tpm2 load -Q -C primary.ctx -u k.pub -r k.priv -c k.ctx');
-    await shell.ok('echo -n message > m; tpm2 sign -Q -c k.ctx -g sha256 -f plain -o m.sig m');
-    await shell.ok('tpm2 readpublic -Q -c k.ctx -f pem -o k.pem');
+    await shell.ok('tpm2_createprimary -Q -C e -g sha256 -G ecc -c primary.ctx');
+    await shell.ok('tpm2_create -Q -C primary.ctx -g sha256 -G ecc:ecdsa -u k.pub -r k.priv');
+    await shell.ok('tpm2_load -Q -C primary.ctx -u k.pub -r k.priv -c k.ctx');
+    await shell.ok('echo -n message > m; tpm2_sign -Q -c k.ctx -g sha256 -f plain -o m.sig m');
+    await shell.ok('tpm2_readpublic -Q -c k.ctx -f pem -o k.pem');
     const key = await shell.ok('cat k.pem');
     expect(verify('sha256', Buffer.from('message'), key, await shell.bytes('m.sig'))).toBe(true);
     const nonce = hex(createHash('sha256').update(`${performance.now()}`).digest());
-    await shell.ok(`tpm2 quote -Q -c k.ctx -l sha256:0,4,9 -q ${nonce} -m q.msg -s q.sig -f plain -g sha256`);
+    await shell.ok(`tpm2_quote -Q -c k.ctx -l sha256:0,4,9 -q ${nonce} -m q.msg -s q.sig -f plain -g sha256`);
     const quoted = await shell.bytes('q.msg');
     expect(verify('sha256', quoted, key, await shell.bytes('q.sig'))).toBe(true);
     expect(hex(quoted)).toContain(nonce);

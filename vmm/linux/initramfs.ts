@@ -11,7 +11,7 @@ export interface InitramfsOptions {
   readonly busybox: Uint8Array;
   /** Unpacked package trees, in which programs and libraries are looked up. */
   readonly trees?: readonly string[];
-  /** Programs by path within a tree, such as `usr/bin/tpm2`. */
+  /** Programs by path within a tree, such as `usr/bin/tpm2`; the links beside one that lead to it come along. */
   readonly programs?: readonly string[];
   /** Libraries that are loaded by name at run time, such as `libtss2-tcti-device.so.0`. */
   readonly libraries?: readonly string[];
@@ -57,6 +57,7 @@ function addPrograms(
     if (home === undefined) throw new LinuxGuestError('LINUX_FETCH', `no package holds ${program}`);
     const bytes = readFileSync(join(home, program));
     tree.set(program, { kind: 'file', bytes, executable: true });
+    for (const name of otherNames(home, program)) tree.set(name, { kind: 'link', target: basename(program) });
     queue.push(...neededLibraries(bytes));
   }
   for (const name of INTERPRETERS) if (index.has(name)) queue.push(name);
@@ -69,6 +70,14 @@ function addPrograms(
     tree.set(path, { kind: 'file', bytes, executable: true });
     queue.push(...neededLibraries(bytes));
   }
+}
+
+/** Links beside a program that lead to it: the tools of a program that goes by its name, such as `tpm2_quote`. */
+function otherNames(root: string, program: string): string[] {
+  const directory = dirname(program);
+  return readdirSync(join(root, directory), { withFileTypes: true })
+    .filter((entry) => entry.isSymbolicLink() && readlinkSync(join(root, directory, entry.name)) === basename(program))
+    .map((entry) => join(directory, entry.name));
 }
 
 /** Library name -> file with its bytes. Links are followed within the package that they come from. */
