@@ -1,5 +1,5 @@
 /** QEMU's `-tpmdev emulator` on the served TPM: firmware measures into it, and its state moves with the machine. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { openWire, type Wire } from '../../bench/measure.ts';
 import { type NexusTpm, startNexusTpm } from '../support/nexus-tpm.ts';
 import { ALG, CC, command, open, selection, u16, u32 } from '../support/tpm-wire.ts';
 
-const hasQemu = spawnSync('qemu-system-x86_64', ['--version']).status === 0;
+const hasQemu = ['qemu-system-x86_64', 'qemu-img'].every((tool) => spawnSync(tool, ['--version']).status === 0);
 const firmware = {
   seabios: { available: hasQemu, arguments: [] as string[] },
   ovmf: {
@@ -52,7 +52,7 @@ async function boot(device: 'tpm-tis' | 'tpm-crb', more: readonly string[]): Pro
   const disk = join(directory, 'disk.qcow2');
   writeFileSync(join(directory, 'disk.raw'), sector);
   if (!existsSync(disk)) {
-    spawnSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', join(directory, 'disk.raw'), disk]);
+    execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', join(directory, 'disk.raw'), disk]);
   }
   const child = spawn(
     'qemu-system-x86_64',
@@ -65,15 +65,18 @@ async function boot(device: 'tpm-tis' | 'tpm-crb', more: readonly string[]): Pro
     ],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   );
-  const waiting: ((answer: unknown) => void)[] = [];
+  const waiting: { resolve(answer: unknown): void; reject(error: Error): void }[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => {
     const message = JSON.parse(line) as { return?: unknown; error?: { desc: string } };
-    if ('return' in message) waiting.shift()?.(message.return);
-    if (message.error) throw new Error(message.error.desc);
+    if ('return' in message) waiting.shift()?.resolve(message.return);
+    if (message.error) waiting.shift()?.reject(new Error(message.error.desc));
+  });
+  child.once('close', (status) => {
+    for (const { reject } of waiting.splice(0)) reject(new Error(`qemu-system-x86_64 ended with ${status}`));
   });
   const qmp = (request: object) =>
-    new Promise<unknown>((resolve) => {
-      waiting.push(resolve);
+    new Promise<unknown>((resolve, reject) => {
+      waiting.push({ resolve, reject });
       child.stdin.write(`${JSON.stringify(request)}\n`);
     });
   await qmp({ execute: 'qmp_capabilities' });
@@ -111,7 +114,7 @@ async function measured(last = 4): Promise<string[]> {
 const extend = (index: number) =>
   wire.send(command(CC.PCR_Extend, [index], 1, u32(1), u16(ALG.SHA256), new Uint8Array(32)));
 
-describe.skipIf(!firmware.seabios.available)('SeaBIOS (needs qemu-system-x86)', () => {
+describe.skipIf(!firmware.seabios.available)('SeaBIOS (needs qemu-system-x86 and qemu-utils)', () => {
   test.each(['tpm-tis', 'tpm-crb'] as const)('%s: the firmware measures itself and the boot sector', async (device) => {
     machine = await boot(device, firmware.seabios.arguments);
     const [pcr0] = await measured();
