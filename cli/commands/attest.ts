@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { encodeGuestEvidence, VerifierClient } from '../../attestation/index.ts';
 import { askHost, writeFileAtomic } from '../../nexus/host/index.ts';
+import { parseManifest } from '../../nexus/launch/index.ts';
 import { httpUrl } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, table, withJson } from '../output.ts';
@@ -15,6 +16,7 @@ interface Options {
   readonly out?: string;
   readonly akOut?: string;
   readonly referenceOut?: string;
+  readonly manifest: readonly string[];
   readonly verifier?: string;
   readonly guest?: string;
   readonly guestEvidence?: string;
@@ -30,12 +32,17 @@ export function attestCommand(): Command {
     .addOption(new Option('--guest-evidence <file>', 'what the guest quoted over the same nonce (docs/evidence.md)'))
     .addOption(new Option('--ak-out <file>', 'write the attestation key (TPMT_PUBLIC), for `nexus verify --ak`'))
     .addOption(new Option('--reference-out <file>', 'write the present PCR values as reference values'))
+    .addOption(
+      new Option('--manifest <file>', 'in the reference: trust its signer, at its svn or later; may be repeated')
+        .default([])
+        .argParser((file: string, files: readonly string[]) => [...files, file]),
+    )
     .addHelpText(
       'after',
       examples(
         ['nexus attest --verifier http://127.0.0.1:8080', "the verifier's verdict as an EAR"],
         ['nexus attest --nonce 00112233445566778899aabbccddeeff -o e.cbor --ak-out ak.pub', 'for `nexus verify`'],
-        ['nexus attest --reference-out ref.json', 'record this platform as the reference'],
+        ['nexus attest --reference-out ref.json --manifest vault.manifest', 'record this platform as the reference'],
       ),
     )
     .action((options: Options) => conclude(options.json ?? false, () => attest(options)));
@@ -48,11 +55,14 @@ async function attest(options: Options) {
     writeFileAtomic(options.akOut, Buffer.from((await ask(options.state, 'attestationKey')) as string, 'hex'));
     written.push(options.akOut);
   }
+  if (options.manifest.length > 0 && options.referenceOut === undefined) {
+    throw new UsageError('E_USAGE', '--manifest is for --reference-out', 'say where the reference values go');
+  }
   if (options.referenceOut !== undefined) {
     const pcrs = (await ask(options.state, 'pcrs')) as Record<string, string>;
     const reference = {
       pcrs: Object.fromEntries(Object.entries(pcrs).map(([index, value]) => [index, [value]])),
-      partitions: [],
+      partitions: options.manifest.map(trustedCode),
     };
     writeFileAtomic(options.referenceOut, Buffer.from(`${JSON.stringify(reference, null, 2)}\n`));
     written.push(options.referenceOut);
@@ -78,6 +88,11 @@ async function attest(options: Options) {
     );
   }
   return { json: { written }, text: written.map((file) => `${file}: written`).join('\n') };
+}
+
+function trustedCode(manifest: string): { signer: string; minimumSvn: number } {
+  const { signer, svn } = parseManifest(readFileSync(manifest));
+  return { signer: Buffer.from(signer).toString('hex'), minimumSvn: svn };
 }
 
 /** The host's evidence, and what shows that a guest of this host made its own. */
