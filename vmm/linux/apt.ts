@@ -26,9 +26,9 @@ export interface PackageFile {
 
 /** Where the distribution's trust anchors and sources stand on this machine. */
 const SOURCES = '/etc/apt/sources.list.d/debian.sources';
-/** A slow mirror is waited for this long, ms. */
-const PREPARE_LIMIT_MS = 300_000;
-const PREPARE_POLL_MS = 250;
+/** Another process on a slow mirror is waited for this long, ms. */
+const TURN_LIMIT_MS = 300_000;
+const TURN_POLL_MS = 250;
 const SOURCES_OLD_STYLE = '/etc/apt/sources.list';
 
 /** Where packages of guests are kept, unless somebody says otherwise. */
@@ -38,12 +38,14 @@ export class AptCache {
   readonly directory: string;
   readonly architecture: DebianArchitecture;
   readonly #config: string;
+  readonly #listsFetched: string;
 
   /** `directory` is created; caches of different architectures do not share one. */
   constructor(directory: string, architecture: DebianArchitecture) {
     this.directory = join(directory, architecture);
     this.architecture = architecture;
     this.#config = join(this.directory, 'apt.conf');
+    this.#listsFetched = join(this.directory, 'lists-fetched');
   }
 
   /**
@@ -51,8 +53,11 @@ export class AptCache {
    * Throws LinuxGuestError: LINUX_TOOL without apt, LINUX_FETCH when the archive has none, LINUX_CACHE on tampering.
    */
   async packages(names: readonly string[]): Promise<PackageFile[]> {
-    const missing = names.filter((name) => this.#recorded(name) === undefined);
-    if (missing.length > 0) await this.#fetch(missing);
+    const missing = () => names.filter((name) => this.#recorded(name) === undefined);
+    await this.#inTurn(
+      () => missing().length === 0,
+      () => this.#fetch(missing()),
+    );
     return names.map((name) => {
       const found = this.#recorded(name);
       if (found === undefined) throw new LinuxGuestError('LINUX_FETCH', `apt did not deliver ${name}`);
@@ -65,39 +70,53 @@ export class AptCache {
   }
 
   /** The newest package whose name matches, by dependency of a metapackage: what `metapackage` depends on first. */
-  async firstDependency(metapackage: string): Promise<string> {
-    const recorded = join(this.directory, `${metapackage}.depends`);
-    if (existsSync(recorded)) return readFileSync(recorded, 'utf8');
-    await this.#prepare();
-    const shown = await this.#apt('apt-cache', ['depends', '--important', metapackage]);
-    const name = /Depends: (\S+)/.exec(shown)?.[1];
-    if (name === undefined) throw new LinuxGuestError('LINUX_FETCH', `${metapackage} names no package to depend on`);
-    writeFileSync(recorded, name);
-    return name;
+  firstDependency(metapackage: string): Promise<string> {
+    return this.#answer(`${metapackage}.depends`, async () => {
+      const shown = await this.#apt('apt-cache', ['depends', '--important', metapackage]);
+      const name = /Depends: (\S+)/.exec(shown)?.[1];
+      if (name === undefined) throw new LinuxGuestError('LINUX_FETCH', `${metapackage} names no package to depend on`);
+      return name;
+    });
   }
 
   /** Names of everything that `name` needs to run, itself included, as apt resolves it on an empty system. */
   async closure(name: string): Promise<string[]> {
-    const recorded = join(this.directory, `${name}.closure`);
-    if (existsSync(recorded)) return readFileSync(recorded, 'utf8').split('\n');
-    await this.#prepare();
-    const plan = await this.#apt('apt-get', ['install', '--simulate', '--no-install-recommends', name]);
-    const names = [...plan.matchAll(/^Inst (\S+)/gm)].map((match) => match[1] ?? '');
-    if (names.length === 0) throw new LinuxGuestError('LINUX_FETCH', `apt finds no way to install ${name}`);
-    writeFileSync(recorded, names.join('\n'));
-    return names;
+    const names = await this.#answer(`${name}.closure`, async () => {
+      const plan = await this.#apt('apt-get', ['install', '--simulate', '--no-install-recommends', name]);
+      const installed = [...plan.matchAll(/^Inst (\S+)/gm)].map((match) => match[1] ?? '');
+      if (installed.length === 0) throw new LinuxGuestError('LINUX_FETCH', `apt finds no way to install ${name}`);
+      return installed.join('\n');
+    });
+    return names.split('\n');
   }
 
   /** The tree of a package's files, unpacked once. */
   async unpacked(entry: PackageFile): Promise<string> {
     const tree = join(this.directory, 'trees', entry.sha256);
-    if (existsSync(tree)) return tree;
-    const fresh = `${tree}.${process.pid}`;
-    rmSync(fresh, { recursive: true, force: true });
-    mkdirSync(fresh, { recursive: true });
-    await runTool('dpkg-deb', ['--extract', entry.file, fresh]);
-    renameSync(fresh, tree);
+    await this.#inTurn(
+      () => existsSync(tree),
+      async () => {
+        const fresh = `${tree}.new`;
+        rmSync(fresh, { recursive: true, force: true });
+        mkdirSync(fresh, { recursive: true });
+        await runTool('dpkg-deb', ['--extract', entry.file, fresh]);
+        renameSync(fresh, tree);
+      },
+    );
     return tree;
+  }
+
+  /** What apt said to a question, asked once. */
+  async #answer(record: string, ask: () => Promise<string>): Promise<string> {
+    const file = join(this.directory, record);
+    await this.#inTurn(
+      () => existsSync(file),
+      async () => {
+        await this.#prepare();
+        writeWhole(file, await ask());
+      },
+    );
+    return readFileSync(file, 'utf8');
   }
 
   #recorded(name: string): PackageFile | undefined {
@@ -110,7 +129,13 @@ export class AptCache {
   async #fetch(names: readonly string[]): Promise<void> {
     await this.#prepare();
     const debs = join(this.directory, 'debs');
-    await this.#apt('apt-get', ['download', ...names], debs);
+    const download = () => this.#apt('apt-get', ['download', ...names], debs);
+    // Lists of some weeks ago name versions that the archive no longer has.
+    await download().catch(async () => {
+      rmSync(this.#listsFetched);
+      await this.#prepare();
+      await download();
+    });
     const files = await readdir(debs);
     for (const name of names) {
       const file = files.find((candidate) => candidate.startsWith(`${name}_`) && candidate.endsWith('.deb'));
@@ -118,25 +143,24 @@ export class AptCache {
       const sha256 = createHash('sha256')
         .update(readFileSync(join(debs, file)))
         .digest('hex');
-      writeFileSync(join(debs, `${name}.json`), JSON.stringify({ file, sha256 }));
+      writeWhole(join(debs, `${name}.json`), JSON.stringify({ file, sha256 }));
     }
   }
 
-  /** Own state, the distribution's sources, package lists fetched once, by one process at a time. */
-  async #prepare(): Promise<void> {
-    const done = join(this.directory, 'lists-fetched');
-    const deadline = Date.now() + PREPARE_LIMIT_MS;
-    while (!existsSync(done)) {
+  /** Make what the cache lacks, unless it is `there` by then: one process changes the cache at a time. */
+  async #inTurn(there: () => boolean, make: () => Promise<void>): Promise<void> {
+    const deadline = Date.now() + TURN_LIMIT_MS;
+    while (!there()) {
       const lock = this.#tryLock();
       if (lock === undefined) {
         if (Date.now() > deadline) {
-          throw new LinuxGuestError('LINUX_FETCH', `another process has prepared ${this.directory} for too long`);
+          throw new LinuxGuestError('LINUX_FETCH', `another process has been filling ${this.directory} for too long`);
         }
-        await setTimeout(PREPARE_POLL_MS);
+        await setTimeout(TURN_POLL_MS);
         continue;
       }
       try {
-        if (!existsSync(done)) await this.#fetchLists(done);
+        if (!there()) await make();
       } finally {
         lock.release();
       }
@@ -153,7 +177,9 @@ export class AptCache {
     }
   }
 
-  async #fetchLists(done: string): Promise<void> {
+  /** Own state, the distribution's sources, package lists fetched once. */
+  async #prepare(): Promise<void> {
+    if (existsSync(this.#listsFetched)) return;
     const sources = existsSync(SOURCES) ? SOURCES : SOURCES_OLD_STYLE;
     if (!existsSync(sources)) {
       throw new LinuxGuestError('LINUX_TOOL', `No apt sources at ${SOURCES}: Linux guests need a Debian-like host.`);
@@ -185,7 +211,7 @@ export class AptCache {
       const lists = readdirSync(join(this.directory, 'state/lists')).filter((name) => name.includes('_Packages'));
       if (lists.length === 0) throw error;
     });
-    writeFileSync(done, '');
+    writeFileSync(this.#listsFetched, '');
   }
 
   async #apt(tool: 'apt-get' | 'apt-cache', args: readonly string[], cwd?: string): Promise<string> {
@@ -195,4 +221,10 @@ export class AptCache {
     });
     return stdout.toString('utf8');
   }
+}
+
+/** Write a file that is there whole or not at all, also for who reads it without the lock. */
+function writeWhole(path: string, content: string): void {
+  writeFileSync(`${path}.new`, content);
+  renameSync(`${path}.new`, path);
 }
