@@ -1,6 +1,16 @@
 /** The command under swtpm's name and with swtpm's options, as scripts start it. */
-import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { execFile, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -59,4 +69,31 @@ test('what is not supported is refused before anything starts', async () => {
   const refused = await swtpm('socket', '--tpm2', '--port', '1', '--runas', 'tss');
   expect(refused.code).toBe(2);
   expect(refused.stderr).toContain('--runas');
+});
+
+test.skipIf(spawnSync('swtpm_setup', ['--version']).error)(
+  'swtpm_setup (needs swtpm-tools) makes endorsement keys over connections that it hands down, once',
+  async () => {
+    const program = join(directory, 'as-swtpm');
+    writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} ${directory}/swtpm "$@"\n`);
+    chmodSync(program, 0o755);
+    const state = join(directory, 'set-up');
+    mkdirSync(state);
+    const setUp = (...words: string[]) =>
+      spawnSync('swtpm_setup', ['--tpm2', '--tpm', `${program} socket`, '--tpmstate', state, '--createek', ...words], {
+        encoding: 'utf8',
+      });
+    const first = setUp();
+    expect(first.stdout).toContain('with handle 0x81010001');
+    expect(first.status).toBe(0);
+    const again = setUp('--not-overwrite');
+    expect(again.stdout).not.toContain('with handle');
+    expect(again.status).toBe(0);
+  },
+);
+
+test('a descriptor that is no connection is named', async () => {
+  const { code, stderr } = await swtpm('socket', '--tpm2', '--server', 'type=tcp,fd=999');
+  expect(code).toBe(4);
+  expect(stderr).toContain('descriptor 999');
 });

@@ -105,6 +105,10 @@ function swtpmCommand(): Command {
       if (request.kind === 'serve') return serve(request.flags, () => {});
       if (request.kind === 'capabilities')
         return { json: SWTPM_CAPABILITIES, text: JSON.stringify(SWTPM_CAPABILITIES) };
+      if (request.kind === 'states') {
+        const states = existsSync(request.state) ? [{ name: 'permall' }] : [];
+        return { json: {}, text: JSON.stringify({ type: 'swtpm', states }) };
+      }
       if (request.kind === 'help') return { json: {}, text: command.helpInformation().trimEnd() };
       return { json: {}, text: 'TPM emulator version 0.7.1, as served by nexus' };
     });

@@ -1,6 +1,6 @@
 /** The body of `nexus tpm serve`. */
 import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type Channel, type Place, serveTpm } from '../../tpm/index.ts';
+import { type Channel, type Inherited, type Place, serveTpm } from '../../tpm/index.ts';
 import type { Outcome } from '../output.ts';
 import { detach, isDetached, reportListening } from './daemon.ts';
 import { type HomeFlags, openHome } from './home.ts';
@@ -25,7 +25,7 @@ export interface ServeFlags extends HomeFlags {
 
 /** Where the server listens, and how a client is sent there. */
 export interface Listening {
-  readonly places: readonly { readonly channel: Channel; readonly at: Place; readonly hint?: string }[];
+  readonly places: readonly { readonly channel: Channel; readonly at: Place | Inherited; readonly hint?: string }[];
 }
 
 const DEFAULT_PORT = 2321;
@@ -34,7 +34,7 @@ const STARTUP = { clear: 0, state: 1 } as const;
 /** A channel to be served. */
 export interface Wanted {
   readonly channel: Channel;
-  readonly at: Place;
+  readonly at: Place | Inherited;
   readonly hint?: string;
 }
 
@@ -86,7 +86,7 @@ export async function serve(flags: ServeFlags, ready: (listening: Listening) => 
       listen: list,
       dedicated: true,
       onShutdown: () => end('shutdown'),
-      ...(flags.terminate ? { onIdle: () => end('last connection closed') } : {}),
+      ...(flags.terminate || list.every(({ at }) => 'fd' in at) ? { onIdle: () => end('last connection closed') } : {}),
       log: (message) => log(flags, `nexus tpm: ${message}\n`),
     });
     for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, onSignal);

@@ -37,7 +37,21 @@ describe('command lines that scripts start swtpm with', () => {
     expect(flags).toMatchObject({ pidFile: 'p', logFile: 'l', passphraseFile: 'k' });
   });
 
+  test('swtpm_setup’s: connections handed down', () => {
+    const flags = serve(
+      'socket --flags not-need-init,startup-clear --tpmstate backend-uri=dir://st --tpm2 --server type=tcp,fd=7 --ctrl type=unixio,clientfd=5',
+    );
+    expect(flags.listen).toEqual([
+      { channel: 'data', at: { fd: 7 } },
+      { channel: 'control', at: { fd: 5 } },
+    ]);
+  });
+
   test('questions', () => {
+    expect(swtpmRequest(['socket', '--print-states', '--tpmstate', 'dir=/t', '--tpm2'])).toEqual({
+      kind: 'states',
+      state: '/t/nexus',
+    });
     expect(swtpmRequest(['--version'])).toEqual({ kind: 'version' });
     expect(swtpmRequest(['socket', '--tpm2', '--print-capabilities'])).toEqual({ kind: 'capabilities' });
     expect(swtpmRequest(['socket', '-h'])).toEqual({ kind: 'help' });
@@ -50,7 +64,9 @@ test.each([
   ['socket --port 1', 'a TPM 1.2'],
   ['socket --tpm2', 'no channel'],
   ['socket --tpm2 --port none', 'no port'],
-  ['socket --tpm2 --server fd=3', '--server fd'],
+  ['socket --tpm2 --server clientfd=3', '--server clientfd'],
+  ['socket --tpm2 --ctrl clientfd=0x3', 'clientfd=0x3'],
+  ['socket --tpm2 --print-states', 'no state'],
   ['socket --tpm2 --ctrl type=unixio', 'no path'],
   ['socket --tpm2 --ctrl type=unixio,path=s,mode=0666', 'mode=0666'],
   ['socket --tpm2 --ctrl type=unixio,path=s,uid=7', '--ctrl uid'],

@@ -2,7 +2,7 @@
  * swtpm's command line, in the terms of `nexus tpm serve`. What would change who may do what (another owner of a socket,
  * a descriptor passed in, a state that others can read) is refused rather than ignored; see docs/tpm.md.
  */
-import type { Place } from '../../tpm/index.ts';
+import type { Inherited, Place } from '../../tpm/index.ts';
 import { UsageError } from '../errors.ts';
 import type { ServeFlags, Wanted } from './serve.ts';
 
@@ -10,6 +10,8 @@ import type { ServeFlags, Wanted } from './serve.ts';
 export type SwtpmRequest =
   | { readonly kind: 'serve'; readonly flags: ServeFlags }
   | { readonly kind: 'capabilities' }
+  /** Whether there is a state in this directory. */
+  | { readonly kind: 'states'; readonly state: string }
   | { readonly kind: 'version' }
   | { readonly kind: 'help' };
 
@@ -17,14 +19,11 @@ export type SwtpmRequest =
 export const STATE_FOLDER = 'nexus';
 
 /** Options without a value; each other one has one, after a space or `=`. */
-const SWITCHES = new Set(['--tpm2', '-t', '--terminate', '-d', '--daemon']);
+const SWITCHES = new Set(['--tpm2', '--terminate', '--daemon', '--print-capabilities', '--print-states']);
 const SHORT: Readonly<Record<string, string>> = { '-p': '--port', '-t': '--terminate', '-d': '--daemon' };
 
 /** Translate the words after `swtpm`. `environment` is looked up for TPM_PATH. Throws `UsageError`. */
-export function swtpmRequest(
-  words: readonly string[],
-  environment: Readonly<Record<string, string | undefined>> = {},
-): SwtpmRequest {
+export function swtpmRequest(words: readonly string[], environment: Environment = {}): SwtpmRequest {
   const [interfaceName, ...rest] = words;
   if (interfaceName === '--version' || interfaceName === '-v') return { kind: 'version' };
   if (interfaceName === undefined || isHelp(interfaceName)) return { kind: 'help' };
@@ -35,9 +34,13 @@ export function swtpmRequest(
   if (options.some(({ name }) => isHelp(name))) return { kind: 'help' };
   if (options.some(({ name }) => name === '--print-capabilities')) return { kind: 'capabilities' };
   const draft = new Draft();
+  const printStates = options.some(({ name }) => name === '--print-states');
   for (const { name, value } of options) draft.take(name, value);
+  if (printStates) return { kind: 'states', state: draft.state(environment) };
   return { kind: 'serve', flags: draft.flags(environment) };
 }
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 interface Option {
   readonly name: string;
@@ -51,7 +54,7 @@ function split(words: readonly string[]): Option[] {
     const equals = word.startsWith('--') ? word.indexOf('=') : -1;
     const given = equals < 0 ? word : word.slice(0, equals);
     const name = SHORT[given] ?? given;
-    if (SWITCHES.has(name) || isHelp(name) || name === '--print-capabilities') options.push({ name, value: '' });
+    if (SWITCHES.has(name) || isHelp(name)) options.push({ name, value: '' });
     else options.push({ name, value: equals < 0 ? (words[++i] ?? '') : word.slice(equals + 1) });
   }
   return options;
@@ -92,13 +95,13 @@ class Draft {
         this.#tpm2 = true;
         return;
       case '--port':
-        this.#listen.push({ channel: 'data', at: place('--port', `port=${value}`) });
+        this.#listen.push({ channel: 'data', at: place('--port', `port=${value}`, 'fd') });
         return;
       case '--server':
-        this.#listen.push({ channel: 'data', at: place(name, value) });
+        this.#listen.push({ channel: 'data', at: place(name, value, 'fd') });
         return;
       case '--ctrl':
-        this.#listen.push({ channel: 'control', at: place(name, value) });
+        this.#listen.push({ channel: 'control', at: place(name, value, 'clientfd') });
         return;
       case '--tpmstate': {
         const given = pairs(name, value, ['dir', 'backend-uri', 'mode', 'lock']);
@@ -125,6 +128,8 @@ class Draft {
       case '--daemon':
         this.#daemon = true;
         return;
+      case '--print-states':
+        return;
       case '--pid':
         this.#pidFile = pairs(name, value, ['file']).get('file');
         return;
@@ -145,12 +150,23 @@ class Draft {
     }
   }
 
-  flags(environment: Readonly<Record<string, string | undefined>>): ServeFlags {
+  #stateFolder(environment: Environment): string | undefined {
+    const directory = this.#state ?? environment.TPM_PATH;
+    return directory === undefined ? undefined : `${directory}/${STATE_FOLDER}`;
+  }
+
+  state(environment: Environment): string {
+    const state = this.#stateFolder(environment);
+    if (state === undefined) throw refusal('no state was named', 'give --tpmstate dir=DIR');
+    return state;
+  }
+
+  flags(environment: Environment): ServeFlags {
     if (!this.#tpm2) throw refusal('a TPM 1.2 is not emulated', 'give --tpm2');
     if (this.#listen.length === 0) throw refusal('no channel was asked for', 'give --server or --ctrl');
-    const state = this.#state ?? environment.TPM_PATH;
+    const state = this.#stateFolder(environment);
     return {
-      ...(state === undefined ? {} : { state: `${state}/${STATE_FOLDER}` }),
+      ...(state === undefined ? {} : { state }),
       ...this.#key,
       durability: 'power',
       profile: 'pc-client',
@@ -177,9 +193,15 @@ const FLAGS: Readonly<Record<string, ServeFlags['startup'] | undefined>> = {
   'startup-none': 'none',
 };
 
-/** `type=tcp,port=P` or `type=unixio,path=P`. */
-function place(option: string, value: string): Place {
-  const given = pairs(option, value, ['type', 'port', 'bindaddr', 'path', 'mode', 'disconnect']);
+/** `type=tcp,port=P`, `type=unixio,path=P`, or a connection handed over, under the key that the option has for it. */
+function place(option: string, value: string, inherited: 'fd' | 'clientfd'): Place | Inherited {
+  const given = pairs(option, value, ['type', 'port', 'bindaddr', 'path', 'mode', 'disconnect', inherited]);
+  const descriptor = given.get(inherited);
+  if (descriptor !== undefined) {
+    if (!/^\d{1,9}$/.test(descriptor))
+      throw refusal(`${option} ${inherited}=${descriptor} is no descriptor`, 'give a number');
+    return { fd: Number(descriptor) };
+  }
   const path = given.get('path');
   if ((given.get('type') ?? 'tcp') === 'unixio') {
     if (!path) throw refusal(`${option} has no path`, 'give path=FILE');
@@ -203,5 +225,13 @@ function refusal(message: string, remedy: string): UsageError {
 /** What `swtpm socket --print-capabilities` says, as far as it is so here. */
 export const SWTPM_CAPABILITIES = {
   type: 'swtpm',
-  features: ['tpm-2.0', 'flags-opt-startup', 'cmdarg-seccomp', 'tpmstate-dir-backend-opt-lock'],
+  features: [
+    'tpm-2.0',
+    'tpm-send-command-header',
+    'flags-opt-startup',
+    'cmdarg-seccomp',
+    'cmdarg-print-states',
+    'nvram-backend-dir',
+    'tpmstate-dir-backend-opt-lock',
+  ],
 } as const;

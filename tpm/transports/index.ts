@@ -4,7 +4,7 @@ export { Board, type BoardOptions, type MigratableTpm, type ServedTpm, type Vola
 export { characterDevice } from './character-device.ts';
 export { type TpmTransportCode, TpmTransportError } from './errors.ts';
 export { localTransport } from './local.ts';
-export { type Place, placeName } from './place.ts';
+export { type Inherited, type Place, placeName } from './place.ts';
 export { type SimulatorPlaces, type SwtpmPlaces, simulatorTransport, swtpmTransport } from './remote.ts';
 export { type Channel, type ServeOptions, serveTpm, type TpmServer } from './server.ts';
 export { fileVolatileStore } from './volatile-file.ts';

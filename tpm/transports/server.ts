@@ -11,7 +11,7 @@ import { type ControlHost, controlCommand, nextControlFrame } from './control-ch
 import { dataProtocol } from './data-channel.ts';
 import { TpmTransportError } from './errors.ts';
 import { type FdReceiver, loadFdReceiver } from './fd-passing.ts';
-import { type Place, placeName } from './place.ts';
+import { type Inherited, type Place, placeName } from './place.ts';
 import { MAX_STATE_BLOB, PTM_RES } from './protocol.ts';
 import { nextPlatformSignal, TrafficSizes } from './simulator.ts';
 
@@ -19,7 +19,7 @@ import { nextPlatformSignal, TrafficSizes } from './simulator.ts';
 export type Channel = 'data' | 'control' | 'platform';
 
 export interface ServeOptions {
-  readonly listen: readonly { readonly channel: Channel; readonly at: Place }[];
+  readonly listen: readonly { readonly channel: Channel; readonly at: Place | Inherited }[];
   /** Connections at once per listener; more are refused. Default 64. */
   readonly maxConnections?: number;
   /** Called when a client ends the server (CMD_SHUTDOWN, TPM_STOP), after the listeners are closed. */
@@ -37,7 +37,7 @@ export interface ServeOptions {
 /** A running server. */
 export interface TpmServer {
   /** Where each listener stands, in the order of `listen`, ports resolved. */
-  readonly places: readonly Place[];
+  readonly places: readonly (Place | Inherited)[];
   /** Stop listening and cut every connection. The board and its TPM stay as they are. */
   close(): Promise<void>;
 }
@@ -51,7 +51,7 @@ export async function serveTpm(board: Board, options: ServeOptions): Promise<Tpm
   const sizes = new TrafficSizes();
   const servers: Server[] = [];
   const sockets = new Set<Socket>();
-  const receiver = options.listen.some(({ channel, at }) => channel === 'control' && 'path' in at)
+  const receiver = options.listen.some(({ channel, at }) => channel === 'control' && !('port' in at))
     ? await loadFdReceiver()
     : undefined;
   const loaded = options.dedicated ? await loadAttendant() : undefined;
@@ -90,9 +90,9 @@ export async function serveTpm(board: Board, options: ServeOptions): Promise<Tpm
   const control: ControlHost = {
     onShutdown,
     log,
-    adoptData: (fd) => data(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })),
+    adoptData: (fd) => data(socketOf(fd)),
   };
-  const accept: Readonly<Record<Channel, (socket: Socket, place: Place) => void>> = {
+  const accept: Readonly<Record<Channel, (socket: Socket, place: Place | Inherited) => void>> = {
     data,
     platform(socket) {
       track(socket);
@@ -100,15 +100,20 @@ export async function serveTpm(board: Board, options: ServeOptions): Promise<Tpm
     },
     control(socket, place) {
       track(socket);
-      if (typeof receiver === 'function' && 'path' in place) serveWithDescriptor(socket, receiver, board, control);
+      if (typeof receiver === 'function' && !('port' in place)) serveWithDescriptor(socket, receiver, board, control);
       else serveConnection(socket, controlProtocol(board, control));
     },
   };
   if (receiver && typeof receiver !== 'function') log(`QEMU's data descriptor cannot be received: ${receiver.missing}`);
 
   try {
-    const places: Place[] = [];
+    const places: (Place | Inherited)[] = [];
     for (const { channel, at } of options.listen) {
+      if ('fd' in at) {
+        accept[channel](socketOf(at.fd), at);
+        places.push(at);
+        continue;
+      }
       const paused = channel === 'control' && 'path' in at && typeof receiver === 'function';
       const server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: paused }, (socket) =>
         accept[channel](socket, at),
@@ -123,6 +128,16 @@ export async function serveTpm(board: Board, options: ServeOptions): Promise<Tpm
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** The socket of a connected descriptor. Throws E_TRANSPORT_CONNECT for what is none. */
+function socketOf(fd: number): Socket {
+  try {
+    return new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
+  } catch (error) {
+    const message = `descriptor ${fd} is not a connected socket`;
+    throw new TpmTransportError('E_TRANSPORT_CONNECT', message, 'open one in the process that starts this one', error);
   }
 }
 
