@@ -103,7 +103,7 @@ export class Tpm implements TpmDevice {
   /** What this TPM is, in the words of swtpm's CMD_GET_INFO. */
   get info(): Readonly<Record<string, unknown>> {
     const { FAMILY_INDICATOR, LEVEL, REVISION, MANUFACTURER, FIRMWARE_VERSION_1, VENDOR_STRING_1 } = TPM_PT;
-    const fixed = new Map(properties(this.#context));
+    const fixed = new Map(properties(this.#context).map(({ property, value }) => [property, value]));
     const value = (property: number): number => fixed.get(property) ?? 0;
     const id = (property: number): string => `id:${value(property).toString(16).toUpperCase().padStart(8, '0')}`;
     const text = (first: number, words: number): string =>

@@ -3,6 +3,7 @@
 import { CLOCK_UPDATE_INTERVAL } from '../state/clock.ts';
 import { kindOf } from '../state/nv.ts';
 import { allPcrs, isDrtmPcr, isNoIncrement, PCR_ATTRIBUTES, PCR_COUNT } from '../state/pcr.ts';
+import type { Profile } from '../state/profile.ts';
 import { CONTEXT_GAP_MAX } from '../state/sessions.ts';
 import {
   MAX_BUFFER,
@@ -20,6 +21,7 @@ import {
   TPM_RH,
   TPMI_YES_NO,
   TPMS_CAPABILITY_DATA,
+  type TPMS_TAGGED_PROPERTY,
   TPMT_PUBLIC_PARMS,
   TpmError,
   u32,
@@ -80,27 +82,18 @@ const MANUFACTURER = text('NXUS');
 
 const bit = (set: boolean, position: number): number => (set ? (1 << position) >>> 0 : 0);
 
-/** TPM_CAP_TPM_PROPERTIES: pairs of property and value, ascending. */
-export function properties(tpm: Context): [number, number][] {
-  const { state, profile } = tpm;
-  const { lockout, hierarchies, objects, sessions } = state;
-  const locked = lockout.failedTries >= lockout.maxTries;
-  const permanent =
-    bit(hierarchies[TPM_RH.OWNER].authValue.length > 0, 0) |
-    bit(hierarchies[TPM_RH.ENDORSEMENT].authValue.length > 0, 1) |
-    bit(lockout.authValue.length > 0, 2) |
-    bit(state.disableClear, 8) |
-    bit(locked, 9) |
-    bit(true, 10);
-  const startup =
-    bit(hierarchies[TPM_RH.PLATFORM].enabled, 0) |
-    bit(hierarchies[TPM_RH.OWNER].enabled, 1) |
-    bit(hierarchies[TPM_RH.ENDORSEMENT].enabled, 2) |
-    bit(state.phEnableNV, 3) |
-    bit(state.readOnly, 4) |
-    bit(tpm.clock.safe, 31);
-  const counters = [...state.nv.values()].filter((index) => kindOf(index) === TPM_NT.COUNTER).length;
-  return [
+type Property = TPMS_TAGGED_PROPERTY;
+const pairs = (list: readonly (readonly [number, number])[]): readonly Property[] =>
+  list.map(([property, value]) => ({ property, value: value >>> 0 }));
+
+const fixedByProfile = new WeakMap<Profile, readonly Property[]>();
+
+/** Of the TPM_PT_FIXED group, ascending: the same for as long as a TPM lives. */
+function fixedProperties(tpm: Context): readonly Property[] {
+  const known = fixedByProfile.get(tpm.profile);
+  if (known !== undefined) return known;
+  const { profile } = tpm;
+  const made = pairs([
     [TPM_PT.FAMILY_INDICATOR, text('2.0')],
     [TPM_PT.LEVEL, 0],
     [TPM_PT.REVISION, 159],
@@ -147,6 +140,32 @@ export function properties(tpm: Context): [number, number][] {
     [TPM_PT.NV_BUFFER_MAX, MAX_NV_BUFFER],
     [TPM_PT.MODES, 0],
     [TPM_PT.MAX_CAP_BUFFER, MAX_BUFFER],
+  ]);
+  fixedByProfile.set(profile, made);
+  return made;
+}
+
+/** Of the TPM_PT_VAR group, ascending. */
+function variableProperties(tpm: Context): readonly Property[] {
+  const { state, profile } = tpm;
+  const { lockout, hierarchies, objects, sessions } = state;
+  const locked = lockout.failedTries >= lockout.maxTries;
+  const permanent =
+    bit(hierarchies[TPM_RH.OWNER].authValue.length > 0, 0) |
+    bit(hierarchies[TPM_RH.ENDORSEMENT].authValue.length > 0, 1) |
+    bit(lockout.authValue.length > 0, 2) |
+    bit(state.disableClear, 8) |
+    bit(locked, 9) |
+    bit(true, 10);
+  const startup =
+    bit(hierarchies[TPM_RH.PLATFORM].enabled, 0) |
+    bit(hierarchies[TPM_RH.OWNER].enabled, 1) |
+    bit(hierarchies[TPM_RH.ENDORSEMENT].enabled, 2) |
+    bit(state.phEnableNV, 3) |
+    bit(state.readOnly, 4) |
+    bit(tpm.clock.safe, 31);
+  const counters = [...state.nv.values()].filter((index) => kindOf(index) === TPM_NT.COUNTER).length;
+  return pairs([
     [TPM_PT.PERMANENT, permanent],
     [TPM_PT.STARTUP_CLEAR, startup],
     [TPM_PT.HR_NV_INDEX, state.nv.size],
@@ -168,8 +187,11 @@ export function properties(tpm: Context): [number, number][] {
     [TPM_PT.NV_WRITE_RECOVERY, 0],
     [TPM_PT.AUDIT_COUNTER_0, Number(state.commandAudit.counter >> 32n)],
     [TPM_PT.AUDIT_COUNTER_1, Number(state.commandAudit.counter & 0xffffffffn)],
-  ];
+  ]);
 }
+
+/** TPM_CAP_TPM_PROPERTIES, ascending. */
+export const properties = (tpm: Context): readonly Property[] => [...fixedProperties(tpm), ...variableProperties(tpm)];
 
 function pcrProperties(): { tag: number; pcrSelect: number[] }[] {
   const where = (accepts: (pcr: number) => boolean): number[] => allPcrs.filter(accepts);
@@ -223,16 +245,25 @@ interface Page<T> {
   moreData: boolean;
 }
 
+/** Those of `items`, which ascend, from `from` on: at most `count`, and no more than fit. */
 function page<T>(items: readonly T[], key: (item: T) => number, from: number, count: number, max: number): Page<T> {
-  const rest = items.filter((item) => key(item) >= from);
-  // Most tables are in order as they are declared.
-  if (rest.some((item, i) => i > 0 && key(item) < key(rest[i - 1]!))) rest.sort((a, b) => key(a) - key(b));
-  const data = rest.slice(0, Math.min(count, max));
-  return { data, moreData: rest.length > data.length };
+  let first = 0;
+  while (first < items.length && key(items[first]!) < from) first++;
+  const end = Math.min(first + Math.min(count, max), items.length);
+  return { data: items.slice(first, end), moreData: end < items.length };
 }
 
+const ascending = <T>(items: Iterable<T>, key: (item: T) => number): T[] => [...items].sort((a, b) => key(a) - key(b));
+
 const own = (value: number): number => value;
-const POLICY_HANDLES = [TPM_RH.OWNER, TPM_RH.ENDORSEMENT, TPM_RH.PLATFORM, TPM_RH.LOCKOUT] as const;
+const bySlot = (handle: number): number => handle & 0xffffff;
+const byCode = (attributes: number): number => attributes & 0xffff;
+const byAlg = ({ alg }: { alg: number }): number => alg;
+const byProperty = ({ property }: Property): number => property;
+/** Part 2, section 6.14: MAX_TPM_PROPERTIES. */
+const MAX_PROPERTIES = 127;
+/** Ascending. */
+const POLICY_HANDLES = [TPM_RH.OWNER, TPM_RH.LOCKOUT, TPM_RH.ENDORSEMENT, TPM_RH.PLATFORM] as const;
 
 /** TPM_RH_ACT_0 and TPM_RH_ACT_F: authenticated countdown timers, of which there is none here. Part 2, section 7.4. */
 const FIRST_ACT = 0x4000_0110;
@@ -252,38 +283,35 @@ export function answer(
       const algs = ALGORITHMS.filter(
         ([alg]) => !profile.disabledAlgorithms.has(alg) && !profile.unreportedAlgorithms.includes(alg),
       );
-      return page(
-        algs.map(([alg, algProperties]) => ({ alg, algProperties })),
-        (item) => item.alg,
-        property,
-        count,
-        169,
-      );
+      const items = algs.map(([alg, algProperties]) => ({ alg, algProperties }));
+      return page(ascending(items, byAlg), byAlg, property, count, 169);
     }
     case TPM_CAP.HANDLES:
       // Loaded and saved sessions are asked for by handle type, and mix both kinds: order by slot.
-      return page(handles(tpm, property), (handle) => handle & 0xffffff, property & 0xffffff, count, words);
+      return page(ascending(handles(tpm, property), bySlot), bySlot, property & 0xffffff, count, words);
     case TPM_CAP.COMMANDS: {
       const attributes = [...tpm.commands.values()].map((command) => command.attributes >>> 0);
-      return page(attributes, (item) => item & 0xffff, property, count, words);
+      return page(ascending(attributes, byCode), byCode, property, count, words);
     }
     case TPM_CAP.PP_COMMANDS:
-      return page([...state.ppCommands], own, property, count, words);
+      return page(ascending(state.ppCommands, own), own, property, count, words);
     case TPM_CAP.AUDIT_COMMANDS:
-      return page([...state.commandAudit.commands], own, property, count, words);
+      return page(ascending(state.commandAudit.commands, own), own, property, count, words);
     case TPM_CAP.PCRS: {
       if (property !== 0) throw new TpmError(TPM_RC.VALUE, 'property');
       return { data: state.pcrAllocation, moreData: false };
     }
     case TPM_CAP.TPM_PROPERTIES: {
       // A request for a group gives that group only up to its end, as clients page through groups.
-      const { data, moreData } = page(properties(tpm), ([key]) => key, property, count, 127);
-      return { data: data.map(([key, value]) => ({ property: key, value: value >>> 0 })), moreData };
+      const fixed = page(fixedProperties(tpm), byProperty, property, count, MAX_PROPERTIES);
+      // Behind them come the variable ones.
+      if (fixed.data.length === Math.min(count, MAX_PROPERTIES)) return { data: fixed.data, moreData: true };
+      return page(properties(tpm), byProperty, property, count, MAX_PROPERTIES);
     }
     case TPM_CAP.PCR_PROPERTIES:
       return page(pcrProperties(), (item) => item.tag, property, count, 169);
     case TPM_CAP.ECC_CURVES:
-      return page(profile.eccCurves, own, property, count, 508);
+      return page(ascending(profile.eccCurves, own), own, property, count, 508);
     case TPM_CAP.AUTH_POLICIES: {
       const items = POLICY_HANDLES.map((handle) => {
         const policy = handle === TPM_RH.LOCKOUT ? state.lockout.policy : state.hierarchies[handle].policy;

@@ -5,9 +5,11 @@ import { OBJECT, objectOf } from '../state/persist.ts';
 import { SEQUENCE, sequenceFields, sequenceOf } from '../state/sequence-record.ts';
 import { SESSION, sessionOf } from '../state/session-record.ts';
 import {
+  copyOf,
   decode,
   encode,
-  Reader,
+  rest,
+  struct,
   TPM_ALG,
   TPM_CC,
   TPM_HANDLE,
@@ -18,6 +20,7 @@ import {
   TPMS_CONTEXT,
   TpmError,
   u32,
+  u64,
 } from '../structures/index.ts';
 import { auth, command } from './command.ts';
 import { type Context, objectRecord } from './context.ts';
@@ -30,42 +33,47 @@ const STCLEAR_HANDLE = 0x80000002;
 /** A deadline that has passed; 0 would be none. */
 const PASSED = 1n;
 
+/** What a saved context is bound to besides secrets. */
+const BINDING = struct({ sequence: u64, handle: u32, resets: u64, clears: u32, hierarchy: u32 });
+/** What is inside contextBlob. */
+const PROTECTED = struct({ mac: TPM2B_DIGEST, encrypted: rest });
+const EMPTY = new Uint8Array(0);
+
 /** The keys of context protection: bound to the hierarchy's proof, the resets since manufacture and the sequence. */
 function keys(tpm: Context, sequence: bigint, handle: number, hierarchy: number): { key: Uint8Array; mac: Uint8Array } {
   const { state, crypto } = tpm;
   const proof = (state.hierarchy(hierarchy) ?? state.hierarchies[TPM_RH.NULL]).proof;
-  const bound = concat(u64be(state.totalResetCount), u32be(state.clearCount), u32be(hierarchy));
-  // Objects with stClear die at TPM Restart too.
-  const restart = handle === STCLEAR_HANDLE ? u32be(state.restartCount) : new Uint8Array(0);
-  const context = concat(u64be(sequence), u32be(handle), bound, restart);
   const material = KDFa(
     crypto,
     TPM_ALG.SHA512, // gives both keys at once
     concat(proof, state.contextKey),
     'CONTEXT',
-    context,
-    new Uint8Array(0),
+    encode(BINDING, { sequence, handle, resets: state.totalResetCount, clears: state.clearCount, hierarchy }),
+    handle === STCLEAR_HANDLE ? u32be(state.restartCount) : EMPTY, // objects with stClear die at TPM Restart too
     KEY_BITS * 2,
   );
-  return { key: material.subarray(0, 32), mac: material.subarray(32) };
+  return { key: copyOf(material, 0, 32), mac: copyOf(material, 32, 64) };
 }
 
 function seal(tpm: Context, sequence: bigint, handle: number, hierarchy: number, data: Uint8Array): Uint8Array {
   const { key, mac } = keys(tpm, sequence, handle, hierarchy);
-  const encrypted = tpm.crypto.aes('cfb', true, key, u128(sequence), data);
-  return concat(encode(TPM2B_DIGEST, tpm.crypto.hmac(TPM_ALG.SHA256, mac, encrypted)), encrypted);
+  const encrypted = tpm.crypto.aes('cfb', true, key, vectorOf(sequence), data);
+  return encode(PROTECTED, { mac: tpm.crypto.hmac(TPM_ALG.SHA256, mac, encrypted), encrypted });
 }
 
 function open(tpm: Context, sequence: bigint, handle: number, hierarchy: number, blob: Uint8Array): Uint8Array {
   const { key, mac } = keys(tpm, sequence, handle, hierarchy);
-  const r = new Reader(blob);
-  const given = TPM2B_DIGEST.read(r);
-  const encrypted = r.bytes(r.remaining);
+  const { mac: given, encrypted } = decode(PROTECTED, blob);
   if (!equalSecret(given, tpm.crypto.hmac(TPM_ALG.SHA256, mac, encrypted))) throw new TpmError(TPM_RC.INTEGRITY);
-  return tpm.crypto.aes('cfb', false, key, u128(sequence), encrypted);
+  return tpm.crypto.aes('cfb', false, key, vectorOf(sequence), encrypted);
 }
 
-const u128 = (value: bigint): Uint8Array => concat(new Uint8Array(8), u64be(value));
+/** No two contexts share one. */
+function vectorOf(sequence: bigint): Uint8Array {
+  const vector = new Uint8Array(16);
+  vector.set(u64be(sequence), 8);
+  return vector;
+}
 
 /** TPM2_ContextSave. A saved session is no longer loaded; an object stays. Part 3, section 28.2. */
 export const ContextSave = command(

@@ -1,6 +1,17 @@
 /** From command bytes to response bytes. Part 3, section 5. */
 import { concat } from '../crypto/bytes.ts';
-import { atHandle, atParameter, Reader, TPM_CC, TPM_RC, TPM_ST, TpmError, Writer } from '../structures/index.ts';
+import {
+  atHandle,
+  atParameter,
+  MAX_COMMAND_SIZE,
+  MAX_DIGEST_SIZE,
+  Reader,
+  TPM_CC,
+  TPM_RC,
+  TPM_ST,
+  TpmError,
+  Writer,
+} from '../structures/index.ts';
 import { checkSessions } from './authorize.ts';
 import type { AnyCommand } from './command.ts';
 import type { Context } from './context.ts';
@@ -10,7 +21,12 @@ import { cpHash, decryptParameter, rpHash } from './session-crypto.ts';
 import { writeResponseSessions } from './session-response.ts';
 
 const HEADER = 10;
-const writer = new Writer(4096);
+/** Where responses are put together. */
+const writer = new Writer(2 * MAX_COMMAND_SIZE);
+/** Commands with sessions, while they are executed: a parameter is decrypted in place. */
+const commandBytes = new Uint8Array(MAX_COMMAND_SIZE);
+/** At most three, with a nonce and an HMAC each. Part 1, section 18.4. */
+const RESPONSE_SESSIONS = 3 * (2 + MAX_DIGEST_SIZE + 1 + 2 + MAX_DIGEST_SIZE);
 
 /** A response that carries a code only. */
 export function errorResponse(code: number): Uint8Array {
@@ -25,23 +41,26 @@ export function errorResponse(code: number): Uint8Array {
 
 /** Execute one command. `bytes` is neither changed nor kept. Refusals are responses; only faults of this program throw. */
 export function dispatch(context: Context, bytes: Uint8Array): Uint8Array {
+  const own = hasSessions(bytes) && bytes.length <= commandBytes.length;
+  if (own) commandBytes.set(bytes);
   try {
-    return execute(context, bytes);
+    return execute(context, own ? commandBytes : bytes, bytes.length);
   } catch (error) {
     if (error instanceof TpmError) return errorResponse(error.code);
     throw error;
+  } finally {
+    if (own) commandBytes.fill(0, 0, bytes.length); // there may have been secrets
   }
 }
 
-function execute(context: Context, input: Uint8Array): Uint8Array {
-  // A parameter is decrypted in place: on a copy.
-  const bytes = hasSessions(input) ? input.slice() : input;
+/** `bytes` may be changed if they have sessions. */
+function execute(context: Context, bytes: Uint8Array, length: number): Uint8Array {
   const r = new Reader(bytes, context.profile.disabledAlgorithms);
-  if (bytes.length < HEADER) throw new TpmError(TPM_RC.COMMAND_SIZE);
+  r.end = length;
+  if (length < HEADER) throw new TpmError(TPM_RC.COMMAND_SIZE);
   const tag = r.u16();
   if (tag !== TPM_ST.NO_SESSIONS && tag !== TPM_ST.SESSIONS) throw new TpmError(TPM_RC.BAD_TAG);
-  if (r.u32() !== bytes.length || bytes.length > context.profile.maxCommandSize)
-    throw new TpmError(TPM_RC.COMMAND_SIZE);
+  if (r.u32() !== length || length > context.profile.maxCommandSize) throw new TpmError(TPM_RC.COMMAND_SIZE);
   const code = r.u32();
   const command = context.commands.get(code);
   if (command === undefined) throw new TpmError(TPM_RC.COMMAND_CODE);
@@ -55,7 +74,7 @@ function execute(context: Context, input: Uint8Array): Uint8Array {
   if (tag === TPM_ST.SESSIONS) {
     if (!command.sessions) throw new TpmError(TPM_RC.AUTH_CONTEXT);
     context.sessions = readSessions(context, command, handles, r);
-    const parameters = bytes.subarray(r.pos);
+    const parameters = bytes.subarray(r.pos, length);
     checkSessions(context, command, handles, parameters);
     auditCpHash = rememberCpHash(context, command, handles, parameters);
     try {
@@ -66,7 +85,7 @@ function execute(context: Context, input: Uint8Array): Uint8Array {
   } else {
     if (command.authCount > 0) throw new TpmError(TPM_RC.AUTH_MISSING);
     if (context.state.commandAudit.commands.has(code)) {
-      auditCpHash = rememberCpHash(context, command, handles, bytes.subarray(r.pos));
+      auditCpHash = rememberCpHash(context, command, handles, bytes.subarray(r.pos, length));
     }
   }
   readParameters(command, r, args);
@@ -190,13 +209,12 @@ function writeResponse(
   const audited = context.state.commandAudit.commands.has(command.code);
   if (tag === TPM_ST.SESSIONS) {
     w.view.setUint32(start - 4, size);
-    const parameters = w.buffer.slice(start, w.pos);
-    writeResponseSessions(context, command, parameters, w, auditCpHash);
-    w.buffer.set(parameters, start); // encrypted by now, if a session asked for it
+    w.room(RESPONSE_SESSIONS); // so that the parameters stay where they are: they may be encrypted there
+    writeResponseSessions(context, command, w.buffer.subarray(start, w.pos), w, auditCpHash);
   }
   if (audited) auditCommand(context, command, w.buffer.slice(start, start + size), auditCpHash);
   w.view.setUint32(2, w.pos);
-  return w.finish();
+  return w.buffer.slice(0, w.pos); // memory of its own: it leaves this TPM
 }
 
 /** Part 1, section 31.3: H(digest || cpHash || rpHash) over audited commands. */

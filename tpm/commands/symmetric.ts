@@ -109,7 +109,9 @@ export const EncryptDecrypt2 = command(
 
 /** Whether a message's start shows that it is no structure of the TPM's own making. */
 export function isSafeStart(first: Uint8Array): boolean {
-  return first.length >= 4 && new DataView(first.buffer, first.byteOffset).getUint32(0) !== TPM_GENERATED_VALUE;
+  // By octets: a DataView makes the engine move a small array out of its heap.
+  const word = ((first[0]! << 24) | (first[1]! << 16) | (first[2]! << 8) | first[3]!) >>> 0;
+  return first.length >= 4 && word !== TPM_GENERATED_VALUE;
 }
 
 /** A ticket that a restricted key may sign this digest; an empty one where it may not. Part 2, section 10.7.6. */

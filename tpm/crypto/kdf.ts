@@ -43,7 +43,8 @@ function stretch(blockSize: number, bits: number, block: (i: number) => Uint8Arr
   const size = (bits + 7) >> 3;
   const blocks: Uint8Array[] = [];
   for (let i = 1; (i - 1) * blockSize < size; i++) blocks.push(block(i));
-  const output = (blocks.length === 1 ? blocks[0]! : concat(...blocks)).slice(0, size);
+  const all = blocks.length === 1 ? blocks[0]! : concat(...blocks);
+  const output = all.length === size ? all : all.slice(0, size);
   if (bits % 8 !== 0 && output.length > 0) output[0] = output[0]! & ((1 << (bits % 8)) - 1);
   return output;
 }

@@ -69,7 +69,7 @@ export class LibcryptoProvider extends NodeCrypto {
   readonly #groups: Readonly<Record<number, Group>>;
   readonly #hashes: ReadonlyMap<number, Hash>;
   /** Each with its algorithm set, and a key of zeros between calls. */
-  readonly #ciphers: ReadonlyMap<string, Pointer>;
+  readonly #ciphers: ReadonlyMap<AesMode, ReadonlyMap<number, Pointer>>;
   // Memory that calls read and write. Handing over an array of the engine's own heap would move it out of there each time.
   readonly #joined = new Uint8Array(JOINED);
   readonly #outer = new Uint8Array(256);
@@ -96,7 +96,7 @@ export class LibcryptoProvider extends NodeCrypto {
       }),
     );
     this.#ciphers = new Map(
-      KEY_SIZES.flatMap((size) => MODES.map((mode) => [cipherName(size, mode), this.#newCipher(size, mode)])),
+      MODES.map((mode) => [mode, new Map(KEY_SIZES.map((size) => [size, this.#newCipher(size, mode)]))]),
     );
     this.#groups = Object.fromEntries(
       Object.entries(CURVE_NIDS).map(([curve, nid]) => {
@@ -169,7 +169,7 @@ export class LibcryptoProvider extends NodeCrypto {
   }
 
   override aes(mode: AesMode, encrypt: boolean, key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
-    const cipher = this.#ciphers.get(cipherName(key.length, mode));
+    const cipher = this.#ciphers.get(mode)?.get(key.length);
     const size = data.length;
     if (cipher === undefined || size === 0 || size > JOINED) return super.aes(mode, encrypt, key, iv, data);
     const c = this.#c;

@@ -208,7 +208,8 @@ export const TPML_HANDLE = list(u32, 254);
 export const TPML_ALG = list(u16, 128);
 export const TPML_ECC_CURVE = list(u16, 508);
 const TPMS_ALG_PROPERTY = struct({ alg: u16, algProperties: u32 });
-const TPMS_TAGGED_PROPERTY = struct({ property: u32, value: u32 });
+export const TPMS_TAGGED_PROPERTY = struct({ property: u32, value: u32 });
+export type TPMS_TAGGED_PROPERTY = Infer<typeof TPMS_TAGGED_PROPERTY>;
 const TPMS_TAGGED_POLICY = struct({ handle: u32, policyHash: TPMT_HA_OR_NULL });
 const TPMS_ACT_DATA = struct({ handle: u32, timeout: u32, attributes: u32 });
 
