@@ -13,13 +13,17 @@ import { requireHostLog } from './eventlog/host-log.ts';
 import { replayLog } from './eventlog/replay.ts';
 import { decodeEvidence, EVIDENCE_MEDIA_TYPE, type Evidence, quoteBinding } from './evidence.ts';
 import { SHA256 } from './hash.ts';
-import { ManifestSchema, Manifests } from './machine/manifests.ts';
+import { EndorsementsSchema, ManifestSchema, Manifests, manifestsInForce } from './machine/manifests.ts';
 import { decodeQuote, type Quote, verifyTpmSignature } from './quote.ts';
 import type { AppraisalContext, Appraised, AppraisedModule, EvidenceFormat } from './verifier/evidence-format.ts';
 import { tpmName } from './verifier/tpm-public.ts';
 
 /** What a host's quote must select, no more and no less: the SHA-256 bank of the boot chain and the late launch. */
 export const QUOTED_PCRS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 17, 18];
+
+/** Of the late launch: what the nexus is. Values for them are never left out. */
+const LAUNCH_PCRS: readonly number[] = [17, 18];
+const SELECTION = [{ bank: SHA256.id, pcrs: QUOTED_PCRS }];
 
 const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256, lower-case hexadecimal' });
 
@@ -33,6 +37,7 @@ export const ReferenceSchema = Type.Object(
     manifests: Type.Optional(
       Type.Array(ManifestSchema, { maxItems: 64, description: 'CoRIM: values of registers beside those of `pcrs`' }),
     ),
+    endorsements: Type.Optional(EndorsementsSchema),
     partitions: Type.Array(
       Type.Object(
         {
@@ -55,7 +60,7 @@ const compiled = new WeakMap<ReferenceValues, Manifests>();
 
 /** The manifests of reference values that were parsed. */
 function manifestsOf(reference: ReferenceValues): Manifests {
-  const known = compiled.get(reference) ?? new Manifests(reference.manifests ?? []);
+  const known = compiled.get(reference) ?? Manifests.read(reference.manifests ?? []);
   compiled.set(reference, known);
   return known;
 }
@@ -73,8 +78,10 @@ export function parseReference(body: unknown): ReferenceValues {
   }
   const [events] = manifests.registers('events');
   if (events !== undefined) throw new TypeError('manifests: events of a host are not listed, its log is checked whole');
-  for (const index of [17, 18]) {
+  for (const index of LAUNCH_PCRS) {
     if (String(index) in body.pcrs || manifests.covers('registers', SHA256.id, index)) continue;
+    // What is provisioned changes: asked at every appraisal.
+    if (body.endorsements !== undefined) continue;
     throw new TypeError(`pcrs: values of PCR ${index} are required`);
   }
   return body;
@@ -153,7 +160,7 @@ function appraisePlatform(
     },
     'the event log does not lead to the quoted registers',
   );
-  if (reference !== undefined) checkRegisters(pcrs, reference, context.now, checks);
+  if (reference !== undefined) checkRegisters(pcrs, reference, context, checks);
   return quote;
 }
 
@@ -161,13 +168,14 @@ function appraisePlatform(
 function checkRegisters(
   pcrs: readonly Uint8Array[] | undefined,
   reference: ReferenceValues,
-  now: Date,
+  { now, provisioned }: AppraisalContext,
   checks: Checks,
 ): void {
-  const manifests = manifestsOf(reference);
+  const manifests = manifestsInForce(manifestsOf(reference), reference.endorsements, SELECTION, provisioned, checks);
   for (const index of QUOTED_PCRS) {
     const values = reference.pcrs[String(index)];
-    if (values === undefined && !manifests.covers('registers', SHA256.id, index)) continue;
+    const isAsked = values !== undefined || LAUNCH_PCRS.includes(index);
+    if (!isAsked && !manifests.covers('registers', SHA256.id, index)) continue;
     checks.holds(
       `reference-pcr-${index}`,
       () => {

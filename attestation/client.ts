@@ -81,6 +81,20 @@ export interface ResourceRequest {
   readonly leaseSeconds?: number;
 }
 
+/** A CoRIM that was provisioned, and what counts of it. */
+export interface EndorsementReply {
+  /** SHA-256 of the document, hexadecimal. */
+  readonly id: string;
+  /** Its own identifier. */
+  readonly corim: string;
+  readonly endorser: string | null;
+  /** `in-force`, `superseded`, `out-of-date`, `untrusted` or `revoked`. */
+  readonly state: string;
+  readonly notAfter: string | null;
+  readonly tags: readonly { readonly id: string; readonly version: number; readonly supersededBy?: number }[];
+  readonly revokedBecause: string | null;
+}
+
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 function encode(bytes: Uint8Array): string {
@@ -179,6 +193,43 @@ export class VerifierClient {
     return this.#call('PUT', `/v1/references/${encodeURIComponent(name)}`, body);
   }
 
+  /**
+   * Provision a CoRIM as it stands: signed by a registered endorser (role provisioner), or unsigned (role operator).
+   * `profile`: what it must be of.
+   */
+  provision(corim: Uint8Array, profile?: string): Promise<EndorsementReply> {
+    const parameter = profile === undefined ? '' : `; profile="${profile}"`;
+    return this.#call('POST', '/v1/endorsements', { type: `application/rim+cbor${parameter}`, bytes: corim });
+  }
+
+  /** What was provisioned, and what counts of it now (role provisioner, operator or auditor). */
+  endorsements(): Promise<EndorsementReply[]> {
+    return this.#call('GET', '/v1/endorsements');
+  }
+
+  /** The digests of a CoRIM are known as revoked from now on (role operator). */
+  revokeEndorsement(id: string, because: string): Promise<void> {
+    return this.#call('POST', `/v1/endorsements/${encodeURIComponent(id)}/revocation`, { because });
+  }
+
+  /** Forget a CoRIM (role operator). */
+  removeEndorsement(id: string): Promise<void> {
+    return this.#call('DELETE', `/v1/endorsements/${encodeURIComponent(id)}`);
+  }
+
+  /** Register who may sign CoRIM: base64 of SubjectPublicKeyInfo, or of certificates (role operator). */
+  putEndorser(
+    name: string,
+    by: { readonly keys?: readonly string[]; readonly anchors?: readonly string[] },
+  ): Promise<void> {
+    return this.#call('PUT', `/v1/endorsers/${encodeURIComponent(name)}`, by);
+  }
+
+  /** Trust an endorser no longer (role operator). */
+  removeEndorser(name: string): Promise<void> {
+    return this.#call('DELETE', `/v1/endorsers/${encodeURIComponent(name)}`);
+  }
+
   /** Store a new version of a resource (role broker). */
   putResource(name: string, request: ResourceRequest): Promise<{ readonly name: string; readonly version: number }> {
     return this.#call('PUT', `/v1/resources/${name.split('/').map(encodeURIComponent).join('/')}`, {
@@ -192,17 +243,18 @@ export class VerifierClient {
     return this.#call('GET', '/.well-known/jwks.json');
   }
 
-  async #call<Reply>(method: string, path: string, body?: object): Promise<Reply> {
+  /** `body`: a document, or bytes of a media type. */
+  async #call<Reply>(method: string, path: string, body?: object | Typed): Promise<Reply> {
     const { token, timeoutMs = DEFAULT_TIMEOUT_MS, fetch: send = fetch } = this.#options;
     let response: Response;
     try {
       response = await send(`${this.#base}${path}`, {
         method,
         headers: {
-          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(body !== undefined && { 'content-type': isTyped(body) ? body.type : 'application/json' }),
           ...(token !== undefined && { authorization: `Bearer ${token}` }),
         },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
+        ...(body !== undefined && { body: isTyped(body) ? Uint8Array.from(body.bytes) : JSON.stringify(body) }),
         signal: AbortSignal.timeout(timeoutMs),
       });
     } catch (cause) {
@@ -220,6 +272,12 @@ export class VerifierClient {
     throw refusalOf(response.status, text);
   }
 }
+
+interface Typed {
+  readonly type: string;
+  readonly bytes: Uint8Array;
+}
+const isTyped = (body: object): body is Typed => 'bytes' in body && body.bytes instanceof Uint8Array;
 
 function refusalOf(status: number, text: string): VerifierRefusal {
   try {

@@ -69,6 +69,27 @@ export function parseCorim(bytes: Uint8Array, { profiles }: CorimOptions = {}): 
   return corim;
 }
 
+/** A signed CoRIM that was read and not verified yet. */
+export interface OpenedCorim extends SignedCorim {
+  /** Throws CorimError `corim-signature` for another key than the signer's. */
+  verify(key: PublicKey): void;
+}
+
+/** Read a signed CoRIM once, to be verified by any of several keys. Throws CorimError. */
+export function openSignedCorim(bytes: Uint8Array, options: CorimOptions = {}): OpenedCorim {
+  const { object, signed } = openSigned(bytes, options);
+  return {
+    ...signed,
+    verify(key) {
+      try {
+        verifyForeignSign1(object, key);
+      } catch (cause) {
+        throw new CorimError('corim-signature', cause instanceof Error ? cause.message : 'does not verify', cause);
+      }
+    },
+  };
+}
+
 /** Verify and read a signed CoRIM. `now`, where given, is compared with both validities. Throws CorimError. */
 export function verifyCorim(
   bytes: Uint8Array,
@@ -76,12 +97,8 @@ export function verifyCorim(
   now: Date | undefined,
   options: CorimOptions = {},
 ): SignedCorim {
-  const { object, signed } = openSigned(bytes, options);
-  try {
-    verifyForeignSign1(object, key);
-  } catch (cause) {
-    throw new CorimError('corim-signature', cause instanceof Error ? cause.message : 'does not verify', cause);
-  }
+  const { verify, ...signed } = openSignedCorim(bytes, options);
+  verify(key);
   if (now !== undefined) for (const validity of [signed.validity, signed.corim.validity]) checkValidity(validity, now);
   return signed;
 }
@@ -89,6 +106,12 @@ export function verifyCorim(
 /** What a signed CoRIM says, not verified: for display, never for appraisal. Throws CorimError. */
 export const inspectSignedCorim = (bytes: Uint8Array, options: CorimOptions = {}): SignedCorim =>
   openSigned(bytes, options).signed;
+
+/** Whether it is an unsigned CoRIM by its tag; anything else is read as a signed one. */
+export const isUnsignedCorim = (bytes: Uint8Array): boolean => {
+  const item = decoded(bytes);
+  return item instanceof Tag && item.tag === TAG_CORIM;
+};
 
 /**
  * The certificates of its signer that a signed CoRIM carries, leaf first (x5chain, RFC 9360); to be validated before the

@@ -76,3 +76,10 @@ export function newestVersions(corims: readonly Corim[]): ReadonlyMap<string, nu
   }
   return newest;
 }
+
+/** Whether a manifest has a value of a register or of an event. Throws CorimError as `machineValues`. */
+export const hasMachineValues = ({ comids }: Corim): boolean =>
+  comids.some((comid) => {
+    const { registers, events } = machineValues(comid);
+    return registers.size > 0 || events.size > 0;
+  });

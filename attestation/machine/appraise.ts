@@ -19,6 +19,7 @@ import { tpmName } from '../verifier/tpm-public.ts';
 import { checkCertificates } from './certificates.ts';
 import { decodeMachineEvidence, MACHINE_MEDIA_TYPE, type MachineEvidence } from './evidence.ts';
 import { checkIma, type ImaOutcome } from './ima.ts';
+import { type Manifests, manifestsInForce } from './manifests.ts';
 import { type CompiledReference, compileReference } from './reference.ts';
 
 /** PCR of the boot log: the firmware's and boot loader's own, and those of a dynamic launch. */
@@ -67,8 +68,9 @@ export function appraiseMachine(evidence: MachineEvidence, context: AppraisalCon
   checkCertificates(evidence.certificates ?? {}, reference?.certificates, context, checks);
   const log = checkLog(evidence, reference, checks);
   const ima = checkMeasurements(evidence, context, quote, reference, checks);
-  checkReference(evidence, quote, reference, context.now, checks);
-  checkEvents(log, reference, context.now, checks);
+  const manifests = valuesInForce(reference, context, checks);
+  checkReference(evidence, quote, reference, manifests, context.now, checks);
+  checkEvents(log, reference, manifests, context.now, checks);
   const status = worst(checks.status, checkPolicies(evidence, quote, log, ima?.facts, reference, checks));
   const module = checks.module();
   return {
@@ -200,10 +202,21 @@ function checkMeasurements(
   return checkIma(evidence, sameBoot ? before.ima : undefined, bank, reference.ima, checks);
 }
 
+function valuesInForce(
+  reference: CompiledReference | undefined,
+  { provisioned }: AppraisalContext,
+  checks: Checks,
+): Manifests | undefined {
+  if (reference === undefined) return undefined;
+  const { manifests, document, selection } = reference;
+  return manifestsInForce(manifests, document.endorsements, selection, provisioned, checks);
+}
+
 function checkReference(
   evidence: MachineEvidence,
   quote: Quote | undefined,
   reference: CompiledReference | undefined,
+  manifests: Manifests | undefined,
   now: Date,
   checks: Checks,
 ): void {
@@ -220,15 +233,12 @@ function checkReference(
     const accepted = pcrs[name] ?? {};
     for (const index of indices) {
       const values = accepted[index];
-      if (values === undefined && !reference?.manifests.covers('registers', bank, index)) continue;
+      if (values === undefined && !manifests?.covers('registers', bank, index)) continue;
       checks.holds(
         `reference-pcr-${name}-${index}`,
         () => {
           const value = toHex(required(evidence.pcrs.get(bank)?.get(index), `${name}:${index} was not quoted`));
-          return (
-            values?.includes(value) === true ||
-            required(reference).manifests.accept('registers', bank, index, value, now)
-          );
+          return values?.includes(value) === true || required(manifests).accept('registers', bank, index, value, now);
         },
         'not a reference value',
       );
@@ -240,14 +250,14 @@ function checkReference(
 function checkEvents(
   log: ParsedLog | undefined,
   reference: CompiledReference | undefined,
+  manifests: Manifests | undefined,
   now: Date,
   checks: Checks,
 ): void {
-  if (reference === undefined) return;
-  const { manifests, selection } = reference;
+  if (reference === undefined || manifests === undefined) return;
   for (const [bank, index] of manifests.registers('events')) {
-    // A bank that is not quoted is nobody's word.
-    if (!selection.some((one) => one.bank === bank)) continue;
+    // A register that is not quoted is nobody's word.
+    if (!reference.selection.some((one) => one.bank === bank && one.pcrs.includes(index))) continue;
     checks.holds(
       `reference-event-${hashById(bank)?.name}-${index}`,
       () => {

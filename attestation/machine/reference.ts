@@ -9,7 +9,7 @@ import { hashById, hashByName } from '../hash.ts';
 import { type CompiledPolicy, compilePolicy, PolicySchema } from '../policy/policy.ts';
 import { type CertificateRules, CertificatesSchema, compileCertificateRules } from './certificates.ts';
 import { compileImaRules, type ImaRules, ImaSchema } from './ima.ts';
-import { ManifestSchema, Manifests } from './manifests.ts';
+import { EndorsementsSchema, ManifestSchema, Manifests } from './manifests.ts';
 
 const Hex = Type.String({ pattern: '^([0-9a-f]{2})+$', description: 'lower-case hexadecimal' });
 const Pcr = Type.Integer({ minimum: 0, maximum: 23 });
@@ -34,6 +34,7 @@ export const MachineReferenceSchema = Type.Object(
         description: 'CoRIM: values of registers and events, beside those of `pcrs`',
       }),
     ),
+    endorsements: Type.Optional(EndorsementsSchema),
     certificates: Type.Optional(CertificatesSchema),
     firmwareVersions: Type.Optional(
       Type.Array(Type.String({ pattern: '^[0-9a-f]{16}$' }), {
@@ -78,7 +79,7 @@ export function compileReference(body: unknown): CompiledReference {
     document: body,
     selection: body.selection.map(({ bank, pcrs }) => ({ bank: bankId(bank), pcrs: ascending(pcrs) })),
     policies: (body.policies ?? []).map(compilePolicy),
-    manifests: new Manifests(body.manifests ?? []),
+    manifests: Manifests.read(body.manifests ?? []),
     certificates: body.certificates === undefined ? undefined : compileCertificateRules(body.certificates),
     ima: body.ima === undefined ? undefined : compileImaRules(body.ima),
   };

@@ -4,8 +4,16 @@ import { sha256 } from '../broker/kek.ts';
 import type { Challenge, Challenges } from './challenges.ts';
 import { Batcher } from './database/batcher.ts';
 import type { Database } from './database/open.ts';
+import type { Endorsements } from './endorsements.ts';
 import { VerifierError } from './errors.ts';
-import type { Appraised, CheckResult, EvidenceFormat, ListPosition, OpenedEvidence } from './evidence-format.ts';
+import type {
+  AppraisalContext,
+  Appraised,
+  CheckResult,
+  EvidenceFormat,
+  ListPosition,
+  OpenedEvidence,
+} from './evidence-format.ts';
 import type { Metrics } from './http/metrics.ts';
 import { type Outcome, recordOutcomes } from './outcomes.ts';
 import type { KnownPlatform, Platforms } from './platforms.ts';
@@ -40,6 +48,7 @@ export interface AttestationsOptions {
   readonly keys: SigningKeys;
   readonly challenges: Challenges;
   readonly platforms: Platforms;
+  readonly endorsements: Endorsements;
   readonly formats: readonly EvidenceFormat[];
   readonly issuer: string;
   readonly build: string;
@@ -106,13 +115,15 @@ export class Attestations {
     { format, opened, platform }: Found,
     more: Submitted,
   ): Promise<Verdict> {
-    const { clock, keys, issuer, build, resultSeconds } = this.#options;
+    const { clock, keys, endorsements, issuer, build, resultSeconds } = this.#options;
     const now = clock();
     const before = shownBy(format, platform.clock);
     if (more.since !== undefined) mustContinue(before, more.since);
     const inQuote = more.key !== undefined && format.keyBinding === 'nonce' ? more.key : undefined;
     const nonce = inQuote === undefined ? challenge.nonce : boundNonce(inQuote, challenge.nonce);
-    const appraised = appraiseClosed(opened, nonce, platform, now);
+    const { endorsementRevision: revision } = platform;
+    const provisioned = revision === 0 ? undefined : await endorsements.current(caller.tenant, revision);
+    const appraised = appraiseClosed(opened, { nonce, now, ...(provisioned && { provisioned }) }, platform);
     const result: Result = {
       tenant: caller.tenant,
       platform: platform.id,
@@ -204,15 +215,18 @@ function refusedResult(cause?: unknown): VerifierError {
 }
 
 /** An appraisal that throws has found nothing good: it is contraindicated, under a name of its own. */
-function appraiseClosed(opened: OpenedEvidence, nonce: Uint8Array, platform: KnownPlatform, now: Date): Appraised {
+function appraiseClosed(
+  opened: OpenedEvidence,
+  asked: Pick<AppraisalContext, 'nonce' | 'now' | 'provisioned'>,
+  platform: KnownPlatform,
+): Appraised {
   try {
     return opened.appraise({
-      nonce,
+      ...asked,
       akPublic: platform.akPublic,
       ekCertificate: platform.ekCertificate,
       reference: platform.reference?.body,
       clock: platform.clock,
-      now,
     });
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);

@@ -1,4 +1,5 @@
 /** What the service asks of an evidence format: open it at the border, then appraise it. */
+import type { ProvisionedManifest } from '../machine/manifests.ts';
 
 /** Outcome of one named check. */
 export interface CheckResult {
@@ -15,6 +16,8 @@ export interface AppraisalContext {
   readonly ekCertificate?: Uint8Array | undefined;
   /** Reference values in force; undefined when none are stored, which no appraisal may take for agreement. */
   readonly reference: object | undefined;
+  /** CoRIM of the tenant, for reference values that choose some: the same array as long as nothing of it changes. */
+  readonly provisioned?: readonly ProvisionedManifest[];
   /** What the last good quote said of the TPM's clock, as `Appraised.clock`. */
   readonly clock: object | null;
   readonly now: Date;

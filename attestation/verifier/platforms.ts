@@ -20,6 +20,8 @@ export interface KnownPlatform {
   readonly revokedAt: Date | null;
   readonly reference: { readonly name: string; readonly version: number; readonly body: object } | undefined;
   readonly clock: object | null;
+  /** Of the tenant's endorsements; 0 where there never were any. */
+  readonly endorsementRevision: number;
 }
 
 export interface PlatformInfo {
@@ -37,7 +39,12 @@ export interface PlatformInfo {
 type FoundRow = Pick<
   Selectable<PlatformTable>,
   'tenant' | 'id' | 'ak_public' | 'ak_name' | 'ek_certificate' | 'revoked_at'
-> & { readonly clock: object | null; readonly name: string | null; readonly version: number | null };
+> & {
+  readonly clock: object | null;
+  readonly name: string | null;
+  readonly version: number | null;
+  readonly revision: number | null;
+};
 
 interface Key {
   readonly tenant: string;
@@ -96,10 +103,11 @@ export class Platforms {
       );
       const { rows } = await sql<FoundRow>`
         select platform.tenant, platform.id, platform.ak_public, platform.ak_name, platform.ek_certificate,
-          platform.revoked_at, verdict.clock, newest.name, newest.version
+          platform.revoked_at, verdict.clock, newest.name, newest.version, endorsed.revision
         from jsonb_to_recordset(${JSON.stringify([...wanted.values()])}::jsonb) as wanted(tenant text, ak_name text)
         join platform on platform.tenant = wanted.tenant and platform.ak_name = decode(wanted.ak_name, 'hex')
         left join verdict on verdict.tenant = platform.tenant and verdict.platform = platform.id
+        left join endorsement_revision endorsed on endorsed.tenant = platform.tenant
         left join lateral (
           select reference.name, reference.version from reference
           where reference.tenant = platform.tenant and reference.revoked_at is null
@@ -124,6 +132,7 @@ export class Platforms {
           revokedAt: row.revoked_at,
           reference: name === null || version === null || body === undefined ? undefined : { name, version, body },
           clock: row.clock,
+          endorsementRevision: row.revision ?? 0,
         };
       });
     });

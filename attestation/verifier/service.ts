@@ -6,6 +6,8 @@ import type { Attestations } from './attestations.ts';
 import type { Challenges } from './challenges.ts';
 import type { Database } from './database/open.ts';
 import type { DeviceEnrolment } from './device-enrolment.ts';
+import type { Endorsements } from './endorsements.ts';
+import type { Endorsers } from './endorsers.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { Metrics } from './http/metrics.ts';
 import type { Platforms } from './platforms.ts';
@@ -30,6 +32,8 @@ export interface Service {
   readonly deviceEnrolment: DeviceEnrolment;
   readonly platforms: Platforms;
   readonly references: References;
+  readonly endorsers: Endorsers;
+  readonly endorsements: Endorsements;
   readonly attestations: Attestations;
   readonly resources: Resources;
   readonly releases: Releases;

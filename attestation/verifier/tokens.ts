@@ -6,7 +6,7 @@ import type { Database } from './database/open.ts';
 import { VerifierError } from './errors.ts';
 
 /** What a caller may do. `admin` may do everything in its tenant. */
-export const ROLES = ['admin', 'operator', 'auditor', 'broker', 'enroller', 'attester'] as const;
+export const ROLES = ['admin', 'operator', 'auditor', 'broker', 'provisioner', 'enroller', 'attester'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** Who calls, as every handler sees it. */

@@ -15,6 +15,8 @@ import { expireVerdicts } from './changes.ts';
 import { type Database, type DatabaseLocation, openDatabase } from './database/open.ts';
 import { DeviceEnrolment } from './device-enrolment.ts';
 import { Manufacturers } from './ek-certificates.ts';
+import { Endorsements } from './endorsements.ts';
+import { Endorsers } from './endorsers.ts';
 import { Enrolment } from './enrolment.ts';
 import { VerifierError } from './errors.ts';
 import type { EvidenceFormat } from './evidence-format.ts';
@@ -175,12 +177,14 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
     const metrics = createMetrics();
     const challenges = new Challenges(db, clock, challengeSeconds);
     const platforms = new Platforms(db, clock);
+    const endorsements = new Endorsements(db, clock);
     const attestations = new Attestations({
       db,
       clock,
       keys,
       challenges,
       platforms,
+      endorsements,
       formats,
       issuer: options.issuer ?? 'nexus-tcb',
       build: `nexus-tcb ${VERSION}`,
@@ -203,6 +207,8 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
       enrolment: new Enrolment(db, clock, manufacturers, challengeSeconds),
       deviceEnrolment: new DeviceEnrolment(db, clock, manufacturers, challenges),
       references: new References(db, clock, (body) => parseReference(formats, body)),
+      endorsers: new Endorsers(db, clock),
+      endorsements,
       leases: new Leases(db, clock),
       releases: new Releases(db, clock, resources, attestations),
       webhooks,

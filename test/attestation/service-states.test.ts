@@ -1,66 +1,27 @@
 /** States of appraisal through the service: what a manifest or a certificate was, is no longer, or never was. */
-import { KeyObject, sign } from 'node:crypto';
-import { createLocalJWKSet, jwtVerify } from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { toHex } from '../../attestation/bytes.ts';
-import { VerifierClient } from '../../attestation/client.ts';
-import { parseEarClaims } from '../../attestation/ear/claims.ts';
 import { SHA256 } from '../../attestation/hash.ts';
-import { encodeMachineEvidence } from '../../attestation/machine/evidence.ts';
-import { createVerifier, type Verifier } from '../../attestation/verifier/verifier.ts';
 import { readCertificate } from '../../attestation/x509/certificate.ts';
-import { encode, TPM_ALG, TPMT_SIGNATURE } from '../../tpm/structures/index.ts';
-import { type Authority, authority, der, revocationList } from '../support/certificate-authority.ts';
-import { type SoftwareTpm, softwareTpm } from '../support/software-tpm.ts';
+import { der, revocationList } from '../support/certificate-authority.ts';
 import { base64, corim } from './corim.ts';
-import { SELECTION, softwareMachine } from './machine.ts';
+import { type EnrolledMachine, enrolledMachine } from './enrolled-machine.ts';
 
-const machine = softwareMachine();
-const registers = machine.parts().pcrs.get(SHA256.id);
-const pcr7 = registers?.get(7) ?? new Uint8Array();
 let now = new Date('2026-01-01T00:00:00Z');
-let manufacturer: Authority;
-let verifier: Verifier;
-let client: VerifierClient;
-let admin: VerifierClient;
-let tpm: SoftwareTpm;
+let host: EnrolledMachine;
+let pcr7: Uint8Array;
 
 beforeAll(async () => {
-  manufacturer = await authority('Manufacturer');
-  verifier = await createVerifier({
-    database: { memory: true },
-    manufacturers: [der(manufacturer.certificate)],
-    clock: () => now,
-    jobs: false,
-  });
-  const base = await verifier.listen();
-  client = new VerifierClient(base);
-  tpm = await softwareTpm(manufacturer);
-  await client.enrol(tpm, 'host-1');
-  admin = new VerifierClient(base, { token: await verifier.createToken('admin', ['admin']) });
+  host = await enrolledMachine({ clock: () => now });
+  pcr7 = host.machine.parts().pcrs.get(SHA256.id)?.get(7) ?? new Uint8Array();
 });
-afterAll(() => verifier?.close());
+afterAll(() => host?.verifier.close());
 
-/** A signature by the enrolled attestation key. */
-function signed(message: Uint8Array): Uint8Array {
-  const key = KeyObject.from(tpm.ak.privateKey);
-  const raw = sign('sha256', message, { key, dsaEncoding: 'ieee-p1363' });
-  const [signatureR, signatureS] = [raw.subarray(0, 32), raw.subarray(32)];
-  const signature = { hash: TPM_ALG.SHA256, signatureR, signatureS } as const;
-  return encode(TPMT_SIGNATURE, { sigAlg: TPM_ALG.ECDSA, signature });
-}
-
-/** Attest over reference values; the result is verified with the published keys and read as an EAR. */
+/** Attest over reference values. */
 async function attest(reference: object) {
-  await admin.putReference('default', { selection: [{ bank: 'sha256', pcrs: SELECTION }], ...reference });
-  const { id, nonce } = await client.challenge();
-  const parts = machine.parts({ nonce, signer: { publicArea: tpm.akPublic, sign: signed } });
-  const reply = await client.attest(id, encodeMachineEvidence({ ...parts, akPublic: tpm.akPublic }));
-  const keys = createLocalJWKSet((await client.jwks()) as never);
-  const { payload } = await jwtVerify(reply.result, keys, { currentDate: now });
-  const { submods } = parseEarClaims(payload);
-  const [platform] = await verifier.service.platforms.list('default');
-  return { state: reply.state, failed: reply.failed, ear: submods.platform?.['ear.status'], fleet: platform?.state };
+  await host.admin.putReference('default', host.reference(reference));
+  const { checks, ...verdict } = await host.attest();
+  return verdict;
 }
 
 const manifest = (values: readonly Uint8Array[], more: object = {}, notAfter?: Date) => ({
@@ -93,13 +54,13 @@ test('a manifest affirms, then one digest of it is changed, then it is revoked, 
 });
 
 test('the enrolled EK certificate is asked again: revoked when a list names it, expired when its time is over', async () => {
-  const anchors = [base64(der(manufacturer.certificate))];
+  const anchors = [base64(der(host.manufacturer.certificate))];
   const rules = (revocationLists: readonly string[]) => ({
     certificates: { anchors, require: ['ek'], revocationLists },
   });
   expect(await attest(rules([]))).toMatchObject({ state: 'affirming', failed: [] });
-  const [ek = new Uint8Array()] = tpm.ekCertificates;
-  const list = base64(await revocationList(manufacturer, [readCertificate(ek)]));
+  const [ek = new Uint8Array()] = host.tpm.ekCertificates;
+  const list = base64(await revocationList(host.manufacturer, [readCertificate(ek)]));
   expect(await attest(rules([list]))).toMatchObject({ state: 'revoked', failed: ['ek-certificate'] });
   now = new Date('2050-01-01T00:00:00Z');
   expect(await attest(rules([]))).toMatchObject({ state: 'expired', failed: ['ek-certificate'] });

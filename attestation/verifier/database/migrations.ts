@@ -134,10 +134,27 @@ const polls: Migration = {
   },
 };
 
+const endorsements: Migration = {
+  async up(db: Database) {
+    const statements = [
+      sql`create table endorser (
+        tenant text not null, name text not null, keys jsonb not null, anchors jsonb not null,
+        created_by text not null, created_at timestamptz not null, primary key (tenant, name))`,
+      sql`create table endorsement (
+        tenant text not null, id text not null, endorser text, corim bytea not null,
+        created_by text not null, created_at timestamptz not null, revoked_at timestamptz, revoked_because text,
+        primary key (tenant, id))`,
+      sql`create table endorsement_revision (tenant text primary key, revision bigint not null)`,
+    ];
+    for (const statement of statements) await statement.execute(db);
+  },
+};
+
 /** In the order of their names. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_first': first,
   '0002_continuous': continuous,
   '0003_in_one_statement': inOneStatement,
   '0004_polls': polls,
+  '0005_endorsements': endorsements,
 };

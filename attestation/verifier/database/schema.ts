@@ -82,6 +82,37 @@ export interface ReferenceTable {
   revoked_at: MaybeTime;
 }
 
+/** Who may sign CoRIM for a tenant. */
+export interface EndorserTable {
+  tenant: string;
+  name: string;
+  /** Base64 of SubjectPublicKeyInfo, and of certificates that those in a CoRIM must lead to; DER. */
+  keys: JSONColumnType<string[]>;
+  anchors: JSONColumnType<string[]>;
+  created_by: string;
+  created_at: Time;
+}
+
+/** A CoRIM that was provisioned. */
+export interface EndorsementTable {
+  tenant: string;
+  /** SHA-256 of the document, hexadecimal: one record, however often it is sent. */
+  id: string;
+  /** Who signed it; null where nobody did. */
+  endorser: string | null;
+  corim: Bytes;
+  created_by: string;
+  created_at: Time;
+  revoked_at: MaybeTime;
+  revoked_because: string | null;
+}
+
+/** Goes up with every change of a tenant's endorsers and endorsements, so that a replica knows that it must read them. */
+export interface EndorsementRevisionTable {
+  tenant: string;
+  revision: number;
+}
+
 export interface ResourceTable {
   tenant: string;
   name: string;
@@ -206,6 +237,9 @@ export interface Schema {
   challenge: ChallengeTable;
   session: SessionTable;
   reference: ReferenceTable;
+  endorser: EndorserTable;
+  endorsement: EndorsementTable;
+  endorsement_revision: EndorsementRevisionTable;
   resource: ResourceTable;
   lease: LeaseTable;
   signing_key: SigningKeyTable;

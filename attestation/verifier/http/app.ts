@@ -11,6 +11,7 @@ import { attestationRoutes } from './attestation.ts';
 import type { Authentication } from './authentication.ts';
 import { brokerRoutes } from './broker.ts';
 import { continuousRoutes } from './continuous.ts';
+import { endorsementRoutes } from './endorsements.ts';
 import { enrolmentRoutes } from './enrolment.ts';
 import { kbsRoutes } from './kbs.ts';
 import { leaseRoutes } from './leases.ts';
@@ -18,6 +19,7 @@ import { operationsRoutes } from './operations.ts';
 import { pollRoutes } from './polls.ts';
 import { type RateLimit, RateLimiter } from './rate-limit.ts';
 import { veraisonRoutes } from './veraison.ts';
+import { veraisonProvisioningRoutes } from './veraison-provisioning.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -153,9 +155,11 @@ export async function buildApp(service: Service, options: HttpOptions): Promise<
   brokerRoutes(app, service);
   leaseRoutes(app, service);
   administrationRoutes(app, service);
+  endorsementRoutes(app, service);
   continuousRoutes(app, service);
   pollRoutes(app, service);
   veraisonRoutes(app, service);
+  veraisonProvisioningRoutes(app, service);
   kbsRoutes(app, service);
   return app as unknown as FastifyInstance;
 }
