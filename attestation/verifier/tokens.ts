@@ -21,7 +21,7 @@ const TOKEN = /^nxt_([0-9a-f-]{36})_([A-Za-z0-9_-]{43})$/;
 
 function refused(): VerifierError {
   return new VerifierError('token-refused', 'The token is malformed, unknown, expired or revoked.', {
-    remedy: 'Ask an administrator for a token: nexus verifier token create.',
+    remedy: 'Ask an administrator for one: nexus verifier token NAME --roles ROLES.',
   });
 }
 

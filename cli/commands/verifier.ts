@@ -23,6 +23,7 @@ import { transportOpener } from '../../tpm/transports/index.ts';
 import { collect, port, wholeNumber } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, withJson } from '../output.ts';
+import { corimCommand } from './verifier-corim.ts';
 
 interface DatabaseFlags {
   readonly state?: string;
@@ -358,9 +359,6 @@ function auditCommand(): Command {
         if (entries === 0) {
           throw new UsageError('E_USAGE_AUDIT', `${path} holds no entry.`, 'Export it again: GET /v1/audit.');
         }
-        if (entries === 0) {
-          throw new UsageError('E_USAGE_AUDIT', `${path} has no entry.`, 'Export it again: GET /v1/audit.');
-        }
         if (broken === null)
           return { json: { ok: true, entries }, text: `${entries} entries, each chains to the next` };
         return {
@@ -381,9 +379,11 @@ export function verifierCommand(): Command {
         ['nexus verifier serve --manufacturer-ca ca.pem', 'on port 8080'],
         ['nexus verifier token ci --roles attester', 'a token for its API'],
         ['nexus verifier audit trail.jsonl', 'check its exported trail'],
+        ['nexus verifier corim provision firmware.corim', 'reference values of a manufacturer'],
       ),
     )
     .addCommand(serveCommand())
     .addCommand(tokenCommand())
-    .addCommand(auditCommand());
+    .addCommand(auditCommand())
+    .addCommand(corimCommand());
 }
