@@ -64,6 +64,16 @@ export function verifyTpmSignature(
   publicArea: Uint8Array,
   message: Uint8Array,
   signature: Uint8Array,
+  options: SignatureOptions = {},
+): boolean {
+  return verifySignatureBy(publicKey(publicArea), message, signature, options);
+}
+
+/** The same by a key that is known from elsewhere: its certificate. Throws QuoteError. */
+export function verifySignatureBy(
+  key: PublicKey,
+  message: Uint8Array,
+  signature: Uint8Array,
   { allowSha1 = false }: SignatureOptions = {},
 ): boolean {
   const requireHash = (algorithm: number): HashName => {
@@ -71,7 +81,6 @@ export function verifyTpmSignature(
     if (name === undefined) throw new QuoteError(`hash 0x${algorithm.toString(16)} is not accepted in a signature`);
     return name;
   };
-  const key = publicKey(publicArea);
   const parsed = attempt('not a TPMT_SIGNATURE', () => decode(TPMT_SIGNATURE_PRESENT, signature));
   switch (parsed.sigAlg) {
     case TPM_ALG.ECDSA: {

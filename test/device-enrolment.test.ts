@@ -1,4 +1,5 @@
 /** Enrolment by the initial attestation key that a manufacturer certified, and everybody who would like to have one. */
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Agent } from '../attestation/agent/agent.ts';
 import { VerifierClient } from '../attestation/client.ts';
@@ -71,6 +72,55 @@ describe('a device with a certified IAK', () => {
     await admin.putReference('default', { ...(await agent.reference()), certificates: { anchors, require: ['iak'] } });
     expect(await agent.attest()).toMatchObject({ state: 'affirming', platform: 'rack-1', failed: [] });
     expect((await agentOf(device).attest()).failed).toContain('iak-certificate');
+  });
+
+  it('shows its identity: the certificate from NV, and a signature of its key over the nonce and the quoting key', async () => {
+    const anchors = device.made.authority.map((der) => Buffer.from(der).toString('base64'));
+    const required = { anchors, require: ['iak', 'idevid'] };
+    const reference = await agentOf(device).reference();
+    await admin.putReference('default', { ...reference, certificates: required });
+    const agent = agentOf(device, { certificates: {}, idevid: true });
+    const reply = await agent.attest();
+    expect(reply).toMatchObject({ state: 'affirming', failed: [] });
+    const names = reply.checks.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['idevid-certificate', 'idevid-key', 'device-identity']));
+    const { device: shown } = decodeJwt<{ nexus: { device: object } }>(reply.result).nexus as { device: object };
+    expect(Object.keys(shown)).not.toEqual([]);
+    const without = await agentOf(device, { certificates: {} }).attest();
+    expect(without.failed).toEqual(['idevid-certificate', 'idevid-key', 'device-identity']);
+    // Another device's identity, with a signature that its own key did make over this nonce.
+    const { id, nonce } = await admin.challenge();
+    const [mine, theirs] = await Promise.all(
+      [agent, agentOf(other, { idevid: true })].map((one) => one.evidence(nonce)),
+    );
+    const parts = decodeMachineEvidence(mine ?? new Uint8Array());
+    const { idevid, signed } = decodeMachineEvidence(theirs ?? new Uint8Array()).certificates ?? {};
+    const stolen = { ...parts.certificates, ...(idevid && { idevid }), ...(signed && { signed }) };
+    const refused = await admin.attest(id, encodeMachineEvidence({ ...parts, certificates: stolen }));
+    expect(refused.failed).toEqual(['idevid-key', 'device-identity']);
+  });
+
+  it('is warned of, not refused, where it need not show more than a certificate', async () => {
+    const anchors = device.made.authority.map((der) => Buffer.from(der).toString('base64'));
+    await admin.putReference('default', {
+      ...(await agentOf(device).reference()),
+      certificates: { anchors, require: [] },
+    });
+    const { id, nonce } = await admin.challenge();
+    const parts = decodeMachineEvidence(await agentOf(device, { idevid: true }).evidence(nonce));
+    const { idevid = [] } = parts.certificates ?? {};
+    const bare = encodeMachineEvidence({ ...parts, certificates: { idevid } });
+    expect(await admin.attest(id, bare)).toMatchObject({ state: 'warning', failed: ['idevid-key', 'device-identity'] });
+  });
+
+  it('says so when the TPM holds no identity', async () => {
+    const tpm = await Tpm.create();
+    tpm.powerOn();
+    const transport = localTransport(tpm);
+    await manufacture(transport, { authority: await createAuthority(new Date()), keys: ['p256'] });
+    const bare = { tpm: await TpmClient.over(transport), made: device.made };
+    const agent = agentOf(bare, { key: 'ecc', idevid: true });
+    await expect(agent.evidence(new Uint8Array(32))).rejects.toMatchObject({ code: 'E_AGENT_NO_IDEVID' });
   });
 
   it('is named after its key where it wishes no name, and takes no name of another', async () => {

@@ -13,12 +13,14 @@ import { type AttestReply, type ReleaseReply, type VerifierClient, VerifierRefus
 import { hashByName } from '../hash.ts';
 import { imaListAfter } from '../ima/list.ts';
 import type { MachineCertificates } from '../machine/certificates.ts';
+import type { DeviceEvidence } from '../machine/device-identity.ts';
 import { encodeMachineEvidence, type PcrValues } from '../machine/evidence.ts';
 import { type Replacement, withReplacements } from '../machine/learn.ts';
 import type { MachineReference } from '../machine/reference.ts';
 import { decodeQuote } from '../quote.ts';
 import { boundNonce } from '../verifier/attestations.ts';
 import { enrolmentNonce } from '../verifier/device-enrolment.ts';
+import { idevidCertificates, idevidSignature } from './device-identity.ts';
 import {
   AgentError,
   activateCredential,
@@ -48,6 +50,8 @@ export interface AgentOptions {
   readonly ekCertificates?: readonly Uint8Array[];
   /** Send the EK's certificate (or the IAK's) and its issuers with the evidence, and the platform's certificate with its own (DER). */
   readonly certificates?: { readonly platform?: readonly Uint8Array[] };
+  /** Send the device's identity (IDevID): its certificate, and a signature by its key over what is quoted. */
+  readonly idevid?: boolean;
   /** Default: where Linux shows them. A missing file is an empty log, or no list. */
   readonly eventLog?: string;
   readonly imaList?: string;
@@ -99,6 +103,7 @@ export class Agent {
   readonly #tpm: TpmClient;
   readonly #kind: KeyKind;
   #certified: readonly Uint8Array[] | undefined;
+  #idevid: readonly Uint8Array[] | undefined;
   /** How much of IMA's list the verifier has acknowledged to this object. */
   #shown: AttestReply['shown'];
 
@@ -147,6 +152,12 @@ export class Agent {
     return certificates && { [this.#kind === 'iak' ? 'iak' : 'ek']: await this.#chain(), ...certificates };
   }
 
+  async #deviceEvidence(akPublic: Uint8Array, nonce: Uint8Array): Promise<DeviceEvidence | undefined> {
+    if (this.#options.idevid !== true) return undefined;
+    this.#idevid ??= await idevidCertificates(this.#tpm);
+    return { idevid: this.#idevid, ...(await idevidSignature(this.#tpm, akPublic, nonce)) };
+  }
+
   /** Evidence over a nonce, with the whole of IMA's list. */
   async evidence(nonce: Uint8Array): Promise<Uint8Array> {
     return (await this.#evidenceSince(nonce, undefined)).evidence;
@@ -173,6 +184,7 @@ export class Agent {
       const boot = since?.resetCount === decodeQuote(quoted).clock.resetCount ? since : undefined;
       const rest = boot && whole && imaListAfter(whole, boot.entries);
       const ima = rest ?? whole;
+      const device = await this.#deviceEvidence(ak.publicArea, nonce);
       const evidence = encodeMachineEvidence({
         quoted,
         signature: encode(TPMT_SIGNATURE, signature),
@@ -180,7 +192,7 @@ export class Agent {
         eventLog: this.#bootLog(),
         pcrs,
         ...(ima !== undefined && { ima }),
-        ...(certificates !== undefined && { certificates }),
+        ...((certificates ?? device) && { certificates: { ...certificates, ...device } }),
       });
       return { evidence, since: rest === undefined ? undefined : since };
     });

@@ -155,7 +155,7 @@ export async function withKey<T>(
 }
 
 /** Content of an NV index; undefined where it does not exist. */
-async function readNv(tpm: TpmClient, nvIndex: number): Promise<Uint8Array | undefined> {
+export async function readNv(tpm: TpmClient, nvIndex: number): Promise<Uint8Array | undefined> {
   const found = await tpm.NV_ReadPublic({ nvIndex }).catch(() => undefined);
   if (found === undefined) return undefined;
   const { attributes, dataSize } = found.nvPublic;
@@ -169,7 +169,7 @@ async function readNv(tpm: TpmClient, nvIndex: number): Promise<Uint8Array | und
 }
 
 /** DER certificates that follow one another; padding behind the last is dropped. */
-function splitDer(bytes: Uint8Array): Uint8Array[] {
+export function splitDer(bytes: Uint8Array): Uint8Array[] {
   const certificates: Uint8Array[] = [];
   let at = 0;
   // SEQUENCE with a two-byte length: every certificate has between 256 bytes and 64 KiB.
@@ -195,7 +195,7 @@ export async function ekCertificates(tpm: TpmClient, kind: PrimaryKind): Promise
 }
 
 /** Certificates of authorities that the manufacturer left in NV. */
-async function issuers(tpm: TpmClient): Promise<Uint8Array[]> {
+export async function issuers(tpm: TpmClient): Promise<Uint8Array[]> {
   const chain: Uint8Array[] = [];
   for (let index = CHAIN_FIRST; index <= CHAIN_LAST; index += 1) {
     const part = await readNv(tpm, index);

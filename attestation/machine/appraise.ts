@@ -65,7 +65,7 @@ export function appraiseMachine(evidence: MachineEvidence, context: AppraisalCon
   });
   const quote = checkQuote(evidence, context, reference, checks);
   checkClock(quote, context.clock as Kept | null, checks); // stored by us, as `clock` below
-  checkCertificates(evidence.certificates ?? {}, reference?.certificates, context, checks);
+  const device = checkCertificates(evidence.certificates ?? {}, reference?.certificates, context, checks);
   const log = checkLog(evidence, reference, checks);
   const ima = checkMeasurements(evidence, context, quote, reference, checks);
   const manifests = valuesInForce(reference, context, checks);
@@ -77,6 +77,7 @@ export function appraiseMachine(evidence: MachineEvidence, context: AppraisalCon
     state: status,
     checks: checks.results,
     modules: { platform: module },
+    ...(device !== undefined && { device }),
     // A refused quote's clock is not believed.
     clock:
       (status !== 'affirming' && status !== 'warning') || quote === undefined ? undefined : kept(quote, ima?.position),

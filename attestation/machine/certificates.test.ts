@@ -3,7 +3,7 @@ import { webcrypto } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { base64 } from '../../test/attestation/corim.ts';
-import { NONCE, softwareKey, softwareMachine } from '../../test/attestation/machine.ts';
+import { NONCE, type SoftwareKey, softwareKey, softwareMachine } from '../../test/attestation/machine.ts';
 import {
   type Authority,
   authority,
@@ -23,6 +23,7 @@ import { tpmName } from '../verifier/tpm-public.ts';
 import { readCertificate } from '../x509/certificate.ts';
 import { appraiseMachine } from './appraise.ts';
 import { decodeCertificates, encodeCertificates, type MachineCertificates } from './certificates.ts';
+import { idevidStatement } from './device-identity.ts';
 import { decodeMachineEvidence, encodeMachineEvidence } from './evidence.ts';
 
 const NOW = new Date('2026-06-01');
@@ -57,7 +58,7 @@ let root: Authority;
 let issuer: Authority;
 let stranger: Authority;
 let ek: Uint8Array;
-let all: Required<MachineCertificates>;
+let all: Required<Omit<MachineCertificates, 'signed'>>;
 let make: (device: string, until?: typeof UNTIL_2027) => Promise<Uint8Array>;
 let revoke: (certificate: Uint8Array) => Promise<string>;
 
@@ -216,6 +217,34 @@ describe('keys and names are held together', () => {
     expect(verdict({ certificates: { ...all, certified: quote } }).detail).toBe(
       'an attestation of another kind than a certification',
     );
+  });
+
+  test('or it has signed for that key, over this nonce', async () => {
+    const { certified: _, ...others } = all;
+    const by = (key: SoftwareKey, akPublic = machine.key.publicArea, nonce = NONCE) => ({
+      certificates: { ...others, signed: key.sign(idevidStatement(akPublic, nonce)) },
+    });
+    expect(verdict({ ...by(idevid), require: EVERYTHING })).toMatchObject({ state: 'affirming', failed: [] });
+    for (const wrong of [
+      by(softwareKey('ecdsa')),
+      by(softwareKey('rsassa')),
+      by(idevid, idevid.publicArea),
+      by(idevid, machine.key.publicArea, NONCE.slice(1)),
+    ]) {
+      expect(verdict(wrong)).toMatchObject({ state: 'contraindicated', failed: ['idevid-key'] });
+    }
+    // A good certification does not make up for a bad signature.
+    const signed = softwareKey('ecdsa').sign(NONCE);
+    expect(verdict({ certificates: { ...all, signed } })).toMatchObject({ failed: ['idevid-key'] });
+  });
+
+  test('a certificate alone is a warning, unless more is required', () => {
+    const { certified: _, ...bare } = all;
+    expect(verdict({ certificates: bare })).toMatchObject({ state: 'warning', failed: ['idevid-key'] });
+    expect(verdict({ certificates: bare, require: ['idevid'] })).toMatchObject({
+      state: 'contraindicated',
+      failed: ['idevid-key'],
+    });
   });
 
   test('IDevID and IAK are of one device', async () => {

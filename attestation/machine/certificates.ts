@@ -5,20 +5,18 @@
  * TPM was put into.
  */
 import { type Static, Type } from 'typebox';
-import { decode, TPM_ST, TPMS_ATTEST } from '../../tpm/structures/index.ts';
 import { fromBase64, sameBytes } from '../bytes.ts';
 import { type CborValue, encodeCbor } from '../cbor.ts';
 import { type Checks, Failing, required } from '../checks.ts';
 import { sameKey } from '../crypto/port.ts';
 import { decodeMap, EvidenceError } from '../evidence.ts';
-import { publicKey, verifyTpmSignature } from '../quote.ts';
+import { publicKey } from '../quote.ts';
 import type { AppraisalContext } from '../verifier/evidence-format.ts';
-import { tpmName } from '../verifier/tpm-public.ts';
 import { isHolder, readAttributeCertificate, validateAttributeCertificate } from '../x509/attribute.ts';
 import { publicKeyOf, readCertificate } from '../x509/certificate.ts';
 import { purposesOf, Trust, validateChain } from '../x509/chain.ts';
 import { withoutPadding } from '../x509/der.ts';
-import { deviceIdentities } from '../x509/device.ts';
+import { type Certified, checkDeviceIdentity, type DeviceEvidence } from './device-identity.ts';
 
 /** What certificates are about. */
 const SUBJECTS = ['ek', 'iak', 'idevid', 'platform'] as const;
@@ -27,22 +25,12 @@ type Subject = (typeof SUBJECTS)[number];
 /** DER, the subject's own certificate first, its issuers after it. */
 type Chain = readonly Uint8Array[];
 
-export interface MachineCertificates {
+export interface MachineCertificates extends DeviceEvidence {
   readonly ek?: Chain;
   /** Of the key that quotes. */
   readonly iak?: Chain;
-  readonly idevid?: Chain;
   /** An attribute certificate, then who issued it. */
   readonly platform?: Chain;
-  /** TPM2_Certify of the IDevID by the quoting key over the verifier's nonce: both are in this TPM. */
-  readonly certified?: {
-    /** TPMT_PUBLIC of the IDevID. */
-    readonly public: Uint8Array;
-    /** TPMS_ATTEST of type certify. */
-    readonly attest: Uint8Array;
-    /** TPMT_SIGNATURE by the quoting key. */
-    readonly signature: Uint8Array;
-  };
 }
 
 const MAX_CHAIN = 8;
@@ -81,9 +69,10 @@ export function compileCertificateRules(document: Static<typeof CertificatesSche
 }
 
 /** The message of the evidence; undefined members are left out. */
-export function encodeCertificates({ certified, ...chains }: MachineCertificates): Uint8Array {
+export function encodeCertificates({ certified, signed, ...chains }: MachineCertificates): Uint8Array {
   const map = new Map<string, CborValue>(Object.entries(chains).filter(([, chain]) => chain !== undefined));
   if (certified !== undefined) map.set('certified', { ...certified });
+  if (signed !== undefined) map.set('signed', signed);
   return encodeCbor(map);
 }
 
@@ -93,6 +82,7 @@ export function decodeCertificates(bytes: Uint8Array): MachineCertificates {
   const result: { -readonly [K in keyof MachineCertificates]: MachineCertificates[K] } = {};
   for (const [name, value] of map) {
     if (name === 'certified') result.certified = readCertified(value);
+    else if (name === 'signed') result.signed = bytesOf(value, '"signed" is not bytes');
     else if (!isSubject(name)) throw new EvidenceError('certificates of a kind that is not known here');
     else result[name] = readChain(name, value);
   }
@@ -107,26 +97,31 @@ function readChain(name: string, value: unknown): Chain {
   throw new EvidenceError(`the certificates of "${name}" are not 1 to ${MAX_CHAIN} byte strings`);
 }
 
-function readCertified(value: unknown): NonNullable<MachineCertificates['certified']> {
-  const part = (name: string): Uint8Array => {
-    const bytes: unknown = value instanceof Map && value.size === 3 ? value.get(name) : undefined;
-    if (bytes instanceof Uint8Array) return bytes;
-    throw new EvidenceError(`"certified" has no "${name}"`);
-  };
+function bytesOf(value: unknown, otherwise: string): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new EvidenceError(otherwise);
+}
+
+function readCertified(value: unknown): Certified {
+  const part = (name: string): Uint8Array =>
+    bytesOf(value instanceof Map && value.size === 3 ? value.get(name) : undefined, `"certified" has no "${name}"`);
   return { public: part('public'), attest: part('attest'), signature: part('signature') };
 }
 
 /** tcg-kp-EKCertificate. TCG EK Credential Profile. */
 const EK_PURPOSE = '2.23.133.8.1';
 
-/** Check what is there, and that what is required is. Nothing is asked of certificates where the reference asks nothing. */
+/**
+ * Check what is there, and that what is required is. Nothing is asked of certificates where the reference asks nothing.
+ * Returns the names of the device, where it is known.
+ */
 export function checkCertificates(
   certificates: MachineCertificates,
   rules: CertificateRules | undefined,
   context: AppraisalContext,
   checks: Checks,
-): void {
-  if (rules === undefined) return;
+): Readonly<Record<string, string>> | undefined {
+  if (rules === undefined) return undefined;
   const wanted = (subject: Subject) => rules.required.has(subject) || certificates[subject] !== undefined;
   if (wanted('ek')) checks.value('ek-certificate', () => checkEk(certificates, rules, context));
   if (wanted('iak')) {
@@ -137,16 +132,15 @@ export function checkCertificates(
       'the certificate is of another key than the one that quotes',
     );
   }
+  let device: Readonly<Record<string, string>> | undefined;
   if (wanted('idevid')) {
-    checks.value('idevid-certificate', () => chainOf('idevid', certificates, rules, context));
-    checks.value('idevid-key', () => checkIdevid(certificates, context));
-    checks.holds(
-      'device-identity',
-      () => sameDevice(required(certificates.idevid?.[0]), required(certificates.iak?.[0])),
-      'the certificates of IDevID and IAK do not name one device',
-    );
+    const chain = checks.value('idevid-certificate', () => chainOf('idevid', certificates, rules, context));
+    const isRequired = rules.required.has('idevid');
+    const named = checkDeviceIdentity(certificates, { isRequired }, context, checks);
+    device = chain && named;
   }
   if (wanted('platform')) checks.value('platform-certificate', () => checkPlatform(certificates, rules, context));
+  return device;
 }
 
 function chainOf(
@@ -176,27 +170,6 @@ function checkEk(certificates: MachineCertificates, { trust }: CertificateRules,
   const leaf = validateChain(ekChain(certificates, context), trust, context.now);
   if (purposesOf(leaf)?.includes(EK_PURPOSE) === true) return;
   throw new Failing('contraindicated', 'the certificate is not for an endorsement key');
-}
-
-/** The key of the IDevID's certificate is in the TPM that quotes. TPM2_Certify, Part 3, section 18.2. */
-function checkIdevid({ idevid, certified }: MachineCertificates, { akPublic, nonce }: AppraisalContext): void {
-  const proof = required(certified);
-  if (!verifyTpmSignature(akPublic, proof.attest, proof.signature))
-    throw new Error('the certification does not verify');
-  const attest = decode(TPMS_ATTEST, proof.attest);
-  if (attest.type !== TPM_ST.ATTEST_CERTIFY) throw new Error('an attestation of another kind than a certification');
-  if (!sameBytes(attest.extraData, nonce)) throw new Error('the certification is not over the nonce of this challenge');
-  if (!sameBytes(attest.attested.name, tpmName(proof.public))) throw new Error('another key was certified');
-  if (!sameKey(publicKey(proof.public), certifiedKey(idevid))) {
-    throw new Error('the certificate is of another key than the one that was certified');
-  }
-}
-
-/** At least one name in common, and no kind of name in which they differ. */
-function sameDevice(idevid: Uint8Array, iak: Uint8Array): boolean {
-  const [a, b] = [deviceIdentities(readCertificate(idevid)), deviceIdentities(readCertificate(iak))];
-  const common = [...a.keys()].filter((kind) => b.has(kind));
-  return common.length > 0 && common.every((kind) => a.get(kind) === b.get(kind));
 }
 
 function checkPlatform(

@@ -132,6 +132,7 @@ export class Attestations {
       nonce: challenge.nonce,
       boundKey: inQuote === undefined ? undefined : sha256(inQuote).toString('hex'),
       partition: appraised.partition,
+      device: appraised.device,
     };
     const reference = platform.reference;
     const policyId = reference === undefined ? NO_REFERENCE : `${reference.name}/${reference.version}`;

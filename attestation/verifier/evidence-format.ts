@@ -48,6 +48,8 @@ export interface Appraised {
   /** Submodules of the result: `platform`, and `partition` where one was attested. */
   readonly modules: Readonly<Record<string, AppraisedModule>>;
   readonly partition?: AttestedPartition | undefined;
+  /** Names that its manufacturer certified of the device which quoted: kind to name. */
+  readonly device?: Readonly<Record<string, string>>;
   readonly clock?: object | undefined;
 }
 

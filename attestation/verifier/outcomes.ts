@@ -36,7 +36,11 @@ const auditEvent = ({ caller, result }: Outcome): AuditEvent => ({
   actor: caller.actor,
   action: 'attestation.appraise',
   subject: result.platform,
-  detail: { state: result.state, failed: result.failed },
+  detail: {
+    state: result.state,
+    failed: result.failed,
+    ...(result.device && { device: Object.entries(result.device).map(([kind, name]) => `${kind}=${name}`) }),
+  },
 });
 
 const expiry = ({ now, seconds }: Outcome) => new Date(now.getTime() + seconds * 1000);

@@ -19,6 +19,7 @@ const NexusClaim = Type.Object({
   state: Type.String(),
   failed: Type.Array(Type.String()),
   boundKey: Type.Optional(Type.String()),
+  device: Type.Optional(Type.Record(Type.String(), Type.String())),
   partition: Type.Optional(
     Type.Object({
       codeIdentity: Type.String(),
@@ -41,6 +42,8 @@ export interface Result {
   /** SHA-256 of the key that the quote itself binds, lower-case hexadecimal. */
   readonly boundKey?: string | undefined;
   readonly partition?: AttestedPartition | undefined;
+  /** Names of the device that quoted, as its manufacturer certified them. */
+  readonly device?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface ResultOptions {
@@ -62,6 +65,7 @@ export function resultClaims(result: Result, appraised: Appraised, options: Resu
     state: result.state,
     failed: [...result.failed],
     ...(result.boundKey !== undefined && { boundKey: result.boundKey }),
+    ...(result.device !== undefined && { device: { ...result.device } }),
     ...(partition !== undefined && { partition: { ...partition, userData: toBase64Url(partition.userData) } }),
   };
   const submods = Object.entries(appraised.modules).map(([name, module]) => [

@@ -27,6 +27,7 @@ interface Flags {
   readonly pcrs?: string;
   readonly ekCertificate: string[];
   readonly sendCertificates?: boolean;
+  readonly sendIdevid?: boolean;
   readonly platformCertificate: string[];
   readonly eventLog?: string;
   readonly imaList?: string;
@@ -51,6 +52,7 @@ function withMachine(command: Command, { calls } = { calls: true }): Command {
     .option('--pcrs <selection>', 'what to quote, as sha256:0,1,2,3,4,5,6,7+sha1:10; default: 0-7, and 10 with IMA')
     .option('--ek-certificate <file>', 'EK certificate (DER) where the TPM holds none; issuers follow', collect, [])
     .option('--send-certificates', 'send the EK certificate and its issuers with the evidence', false)
+    .option('--send-idevid', 'send the device’s identity: its certificate, and a signature by its key', false)
     .option(
       '--platform-certificate <file>',
       'send the platform’s attribute certificate (DER) too; issuers follow',
@@ -125,6 +127,7 @@ async function withAgent(flags: Flags, use: (agent: Agent) => Promise<Outcome>):
       ...((flags.sendCertificates === true || flags.platformCertificate.length > 0) && {
         certificates: flags.platformCertificate.length > 0 ? { platform: readFiles(flags.platformCertificate) } : {},
       }),
+      ...(flags.sendIdevid === true && { idevid: true }),
       ...(flags.eventLog !== undefined && { eventLog: existing('--event-log', flags.eventLog) }),
       ...(flags.imaList !== undefined && { imaList: existing('--ima-list', flags.imaList) }),
     };

@@ -85,8 +85,9 @@ export async function manufacture(transport: TpmTransport, options: ManufactureO
     const profile = DEVICE_KEY_PROFILES[kind];
     const { handle, publicArea } = await tpm.createPrimary(profile.template);
     const key = rsaKey(fieldAt(publicArea, profile.uniqueAt));
-    const name = serial ?? deviceSerial(identity, publicArea);
-    await store(kind, profile.certificateIndex, await deviceCertificate(authority, key, name, kind === 'iak', now));
+    // One device, whichever key is made first: the certificates of both name it.
+    serial ??= deviceSerial(identity, publicArea);
+    await store(kind, profile.certificateIndex, await deviceCertificate(authority, key, serial, kind === 'iak', now));
     if (options.persist ?? true) await tpm.persist(handle, profile.handle);
     await tpm.flush(handle);
   }
