@@ -58,10 +58,18 @@ function printLine(width: number): (event: HostEvent) => void {
   const line = (name: string, text: string) => process.stdout.write(`${name.padEnd(width)} | ${text}\n`);
   /** What each partition's console said last. */
   const said = new Map<string, string>();
+  let away = false;
   return (event) => {
     switch (event.kind) {
       case 'platform':
         line('nexus', `platform up, PCR 17 ${event.pcrs[17] ?? ''}`);
+        break;
+      case 'verifier-away':
+        away = true;
+        line('nexus', `warning: ${event.verifier}: ${event.code}: ${event.detail} Guests run; it is asked again.`);
+        break;
+      case 'enrolled':
+        if (away) line('nexus', `${event.verifier}: enrolled as ${event.platform}`);
         break;
       case 'partition':
         line(

@@ -28,6 +28,15 @@ export interface EnrolledEvent {
   readonly verifier: string;
 }
 
+/** The verifier does not know the platform yet, because it is away or said no; it is asked again until it does. */
+export interface VerifierAwayEvent {
+  readonly kind: 'verifier-away';
+  readonly verifier: string;
+  /** Of its refusal; `unreachable` where it does not answer. */
+  readonly code: string;
+  readonly detail: string;
+}
+
 /** A partition runs. */
 export interface PartitionEvent {
   readonly kind: 'partition';
@@ -121,6 +130,7 @@ export interface ReadyEvent {
 export type HostEvent =
   | PlatformEvent
   | EnrolledEvent
+  | VerifierAwayEvent
   | PartitionEvent
   | ConsoleEvent
   | ResultEvent

@@ -13,6 +13,9 @@ import { type HostedPartition, Partition, type PartitionStatus } from './partiti
 import { Platform } from './platform.ts';
 import { Relay } from './relay.ts';
 import { Restarts } from './restarts.ts';
+import { VerifierLink } from './verifier-link.ts';
+
+const ENROLMENT_TIMEOUT_MS = 10_000;
 
 export class Host {
   readonly platform: Platform;
@@ -22,6 +25,7 @@ export class Host {
   private readonly observe: HostObserver;
   private readonly restarts: Restarts;
   private control: ControlServer | undefined;
+  private verifier: VerifierLink | undefined;
   private stopping: Promise<void> | undefined;
 
   private constructor(platform: Platform, machine: Machine, { channels }: HostConfig, observe: HostObserver) {
@@ -94,6 +98,7 @@ export class Host {
   stop(): Promise<void> {
     this.stopping ??= (async () => {
       this.restarts.close();
+      this.verifier?.close();
       await this.control?.close();
       for (const partition of this.partitions) await partition.destroy();
       await this.machine.engine.close();
@@ -104,13 +109,11 @@ export class Host {
 
   private async launch(config: HostConfig): Promise<void> {
     const { observe } = this;
-    const verifier = config.verifierUrl === undefined ? undefined : new VerifierClient(config.verifierUrl);
-    if (verifier && config.verifierUrl !== undefined) {
-      const platform = await this.platform.enrol(verifier);
-      observe({ kind: 'enrolled', platform, verifier: config.verifierUrl });
-    }
+    const { verifierUrl } = config;
+    this.verifier = verifierUrl === undefined ? undefined : this.linkTo(verifierUrl);
+    await this.verifier?.open();
     for (const partition of config.partitions) {
-      this.partitions.push(await this.launchPartition(partition, verifier));
+      this.partitions.push(await this.launchPartition(partition));
     }
     for (const partition of this.partitions) partition.admit();
     this.openChannels(() => true);
@@ -128,10 +131,14 @@ export class Host {
     observe({ kind: 'ready' });
   }
 
-  private async launchPartition(
-    config: PartitionConfig,
-    verifier: VerifierClient | undefined,
-  ): Promise<HostedPartition> {
+  private linkTo(url: string): VerifierLink {
+    const { platform, observe } = this;
+    // A verifier that swallows requests must not hold up the start.
+    const enroller = new VerifierClient(url, { timeoutMs: ENROLMENT_TIMEOUT_MS });
+    return new VerifierLink({ url, client: new VerifierClient(url), enrol: () => platform.enrol(enroller), observe });
+  }
+
+  private async launchPartition(config: PartitionConfig): Promise<HostedPartition> {
     const { machine, platform } = this;
     const observe: HostObserver = (event) => {
       this.observe(event);
@@ -143,7 +150,7 @@ export class Host {
       const files = await fetchLinux(linuxCache(), config.linux, { tools: true });
       return LinuxPartition.launch(config, { machine, platform, files, observe });
     }
-    const relay = new Relay(config, verifier, platform.store, observe);
+    const relay = new Relay(config, this.verifier, platform.store, observe);
     const { allowDebug } = platform.policy;
     const tpm = config.vtpm ? await platform.partitionTpm(config.name) : undefined;
     return Partition.launch(config, { machine, platform, allowDebug, relay, observe, ...(tpm && { tpm }) });

@@ -8,6 +8,7 @@ import { SERVICE_ERROR } from '../services/abi.ts';
 import { type RelayRequest, ServiceError } from '../services/requests.ts';
 import type { HostEvent, HostObserver } from './events.ts';
 import type { HostStore } from './store.ts';
+import type { VerifierLink } from './verifier-link.ts';
 
 /** The most that one partition may store, bytes per blob. */
 export const BLOB_MAX = 128 * 1024;
@@ -16,7 +17,7 @@ const BLOBS_PER_PARTITION = 256;
 export class Relay {
   private readonly name: string;
   private readonly mode: string;
-  private readonly verifier: VerifierClient | undefined;
+  private readonly verifier: VerifierLink | undefined;
   private readonly store: HostStore;
   private readonly observe: HostObserver;
   /** The verifier's name of the last challenge that this partition asked for. */
@@ -24,7 +25,7 @@ export class Relay {
 
   constructor(
     partition: { readonly name: string; readonly mode: string },
-    verifier: VerifierClient | undefined,
+    verifier: VerifierLink | undefined,
     store: HostStore,
     observe: HostObserver,
   ) {
@@ -97,7 +98,7 @@ export class Relay {
   private async ask<T>(question: (verifier: VerifierClient) => Promise<T>): Promise<T> {
     if (this.verifier === undefined) throw failed('no verifier is configured');
     try {
-      return await question(this.verifier);
+      return await question(await this.verifier.ready());
     } catch (error) {
       if (!(error instanceof VerifierRefusal)) throw error;
       const { code, message, failed: names } = error;
