@@ -1,8 +1,8 @@
 /** Attestation: evidence formats and appraisal, the verifier and its broker, their client. */
+import type { ServeOptions, ServingAgent } from './agent/serve.ts';
 
 export * from './agent/agent.ts';
 export { AgentError, type KeyKind } from './agent/keys.ts';
-export { type ServeOptions, type ServingAgent, serveAgent } from './agent/serve.ts';
 export * from './appraise.ts';
 export { tpmKek } from './broker/tpm-kek.ts';
 export * from './cbor.ts';
@@ -66,3 +66,8 @@ export * from './verifier/index.ts';
 export * from './x509/attribute.ts';
 export { CertificateError, readCertificate } from './x509/certificate.ts';
 export { Trust, validateChain } from './x509/chain.ts';
+export type { ServeOptions, ServingAgent };
+
+/** Have an agent listen. Its web server is loaded for it alone. */
+export const serveAgent = async (options: ServeOptions): Promise<ServingAgent> =>
+  (await import('./agent/serve.ts')).serveAgent(options);

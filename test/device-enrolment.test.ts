@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Agent } from '../attestation/agent/agent.ts';
 import { VerifierClient } from '../attestation/client.ts';
 import { decodeMachineEvidence, encodeMachineEvidence, type MachineEvidence } from '../attestation/machine/evidence.ts';
-import { enrolmentNonce } from '../attestation/verifier/device-enrolment.ts';
+import { enrolmentNonce } from '../attestation/verifier/nonces.ts';
 import { createVerifier, type Verifier } from '../attestation/verifier/verifier.ts';
 import { TpmClient } from '../tpm/client/index.ts';
 import { createAuthority } from '../tpm/manufacture/authority.ts';

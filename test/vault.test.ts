@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createV86Engine, type Engine } from 'nexus-tcb/vmm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { hpkeSeal } from '../attestation/broker/hpke.ts';
-import { RELEASE_INFO, releaseUserData } from '../attestation/broker/releases.ts';
+import { RELEASE_INFO, releaseUserData } from '../attestation/broker/release-binding.ts';
 import { SERVICE_ERROR } from '../nexus/services/abi.ts';
 import { ServiceError } from '../nexus/services/requests.ts';
 import { type Root, runGuest, type Services } from './support/guest.ts';

@@ -7,7 +7,7 @@ import { x25519 } from '@noble/curves/ed25519.js';
 import type { TpmClient } from '../../tpm/client/index.ts';
 import { encode, TPM_ALG, TPMT_SIGNATURE } from '../../tpm/structures/index.ts';
 import { hpkeOpen } from '../broker/hpke.ts';
-import { RELEASE_INFO } from '../broker/releases.ts';
+import { RELEASE_INFO } from '../broker/release-binding.ts';
 import { toHex } from '../bytes.ts';
 import { type AttestReply, type ReleaseReply, type VerifierClient, VerifierRefusal } from '../client.ts';
 import { hashByName } from '../hash.ts';
@@ -18,8 +18,7 @@ import { encodeMachineEvidence, type PcrValues } from '../machine/evidence.ts';
 import { type Replacement, withReplacements } from '../machine/learn.ts';
 import type { MachineReference } from '../machine/reference.ts';
 import { decodeQuote } from '../quote.ts';
-import { boundNonce } from '../verifier/attestations.ts';
-import { enrolmentNonce } from '../verifier/device-enrolment.ts';
+import { boundNonce, enrolmentNonce } from '../verifier/nonces.ts';
 import { idevidCertificates, idevidSignature } from './device-identity.ts';
 import {
   AgentError,

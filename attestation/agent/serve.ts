@@ -7,8 +7,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyError } from 'fastify';
 import { Type } from 'typebox';
-import { pollNonce } from '../verifier/attestations.ts';
 import { Base64Url, fromBase64Url, toBase64Url } from '../verifier/bytes.ts';
+import { pollNonce } from '../verifier/nonces.ts';
 import type { Agent } from './agent.ts';
 import { AgentError } from './keys.ts';
 

@@ -6,7 +6,7 @@ import { appendAudit } from '../verifier/audit.ts';
 import type { Database } from '../verifier/database/open.ts';
 import { VerifierError } from '../verifier/errors.ts';
 import type { Result } from '../verifier/results.ts';
-import type { Caller } from '../verifier/tokens.ts';
+import type { Caller } from '../verifier/roles.ts';
 import { parseReleasePolicy, refusals } from './release-policy.ts';
 
 export interface LeaseInfo {

@@ -9,14 +9,12 @@ import { appendAudit } from '../verifier/audit.ts';
 import type { Database } from '../verifier/database/open.ts';
 import { VerifierError } from '../verifier/errors.ts';
 import type { Result } from '../verifier/results.ts';
-import type { Caller } from '../verifier/tokens.ts';
+import type { Caller } from '../verifier/roles.ts';
 import { hpkeSeal } from './hpke.ts';
 import { sha256 } from './kek.ts';
+import { RELEASE_INFO, releaseUserData } from './release-binding.ts';
 import { parseReleasePolicy, refusals } from './release-policy.ts';
 import type { Resources } from './resources.ts';
-
-/** HPKE `info` of every release; the resource's name is the associated data. */
-export const RELEASE_INFO = new TextEncoder().encode('nexus-tcb release v1');
 
 export interface Lease {
   readonly id: string;
@@ -37,11 +35,6 @@ export interface Granted {
   readonly mediaType: string;
   readonly content: Buffer;
   readonly lease: Lease;
-}
-
-/** The user data that binds a guest's key to the verifier's nonce: 64 bytes. */
-export function releaseUserData(key: Uint8Array, nonce: Uint8Array): Uint8Array {
-  return Buffer.concat([sha256(key), sha256(nonce)]);
 }
 
 function refused(resource: string, failed: readonly string[]): VerifierError {

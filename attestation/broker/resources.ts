@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { appendAudit } from '../verifier/audit.ts';
 import type { Database } from '../verifier/database/open.ts';
 import { VerifierError } from '../verifier/errors.ts';
-import type { Caller } from '../verifier/tokens.ts';
+import type { Caller } from '../verifier/roles.ts';
 import { type KeyEncryptionKey, openBytes, sealBytes } from './kek.ts';
 import { parseReleasePolicy, type ReleasePolicy } from './release-policy.ts';
 

@@ -15,11 +15,12 @@ import type {
   OpenedEvidence,
 } from './evidence-format.ts';
 import type { Metrics } from './http/metrics.ts';
+import { boundNonce } from './nonces.ts';
 import { type Outcome, recordOutcomes } from './outcomes.ts';
 import type { KnownPlatform, Platforms } from './platforms.ts';
 import { EAR_TYPE, type Result, readResultClaims, resultClaims } from './results.ts';
+import type { Caller } from './roles.ts';
 import type { SigningKeys } from './signing-keys.ts';
-import type { Caller } from './tokens.ts';
 
 /** A verdict and its signed form. */
 export interface Verdict extends Result {
@@ -181,13 +182,6 @@ export class Attestations {
   }
 }
 
-const BOUND_NONCE = 'nexus-tcb release key v1';
-
-/** What a quote is made over to bind a key besides the nonce: SHA-256(label || SHA-256(key) || nonce). */
-export function boundNonce(key: Uint8Array, nonce: Uint8Array): Uint8Array {
-  return Uint8Array.from(sha256(Buffer.from(BOUND_NONCE), sha256(key), nonce));
-}
-
 function shownBy(format: EvidenceFormat, clock: object | null | undefined): ListPosition | undefined {
   return clock ? format.listPosition?.(clock) : undefined;
 }
@@ -198,13 +192,6 @@ function mustContinue(before: ListPosition | undefined, since: ListPosition): vo
   throw new VerifierError('evidence-partial', 'The list does not start where the last good one ended.', {
     remedy: 'Send the whole list, over a new nonce.',
   });
-}
-
-const POLL_NONCE = 'nexus-tcb poll v1';
-
-/** What a polled agent quotes: SHA-256(label || nonce), which no `boundNonce` and no nonce of a challenge is. */
-export function pollNonce(nonce: Uint8Array): Uint8Array {
-  return Uint8Array.from(sha256(Buffer.from(POLL_NONCE), nonce));
 }
 
 function refusedResult(cause?: unknown): VerifierError {

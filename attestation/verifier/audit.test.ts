@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AuditEntry, appendAudit, readAudit, verifyAudit } from './audit.ts';
+import { appendAudit, readAudit } from './audit.ts';
+import { type AuditEntry, verifyAudit } from './audit-chain.ts';
 import { type Database, openDatabase } from './database/open.ts';
 
 const NOW = new Date('2026-01-02T03:04:05.678Z');

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Authority, authority, der } from '../../test/support/certificate-authority.ts';
 import { type SoftwareTpm, softwareTpm } from '../../test/support/software-tpm.ts';
 import { encodeToy, toyFormat } from '../../test/support/toy-evidence.ts';
-import { releaseUserData } from '../broker/releases.ts';
+import { releaseUserData } from '../broker/release-binding.ts';
 import { VerifierClient } from '../client.ts';
 import { expireVerdicts } from './changes.ts';
 import { createVerifier, type Verifier } from './verifier.ts';

@@ -4,7 +4,6 @@
  * TCG, TPM 2.0 Keys for Device Identity and Attestation 1.0, section 5. Nothing is stored before the proof.
  */
 
-import { sha256 } from '../broker/kek.ts';
 import { sameBytes } from '../bytes.ts';
 import { sameKey } from '../crypto/port.ts';
 import { decodeMachineEvidence, type MachineEvidence } from '../machine/evidence.ts';
@@ -13,19 +12,14 @@ import type { Challenge, Challenges } from './challenges.ts';
 import type { Database } from './database/open.ts';
 import type { Manufacturers } from './ek-certificates.ts';
 import { VerifierError } from './errors.ts';
+import { enrolmentNonce } from './nonces.ts';
 import { type EnrolledPlatform, platformName, recordPlatform } from './platform-record.ts';
-import type { Caller } from './tokens.ts';
+import type { Caller } from './roles.ts';
 import { readAttestationKey } from './tpm-keys.ts';
 
 /** A nonce to enrol is good for nothing else. */
 const PURPOSE = 'device-enrolment';
-const LABEL = 'nexus-tcb device enrolment v1';
 const NONE = new Uint8Array(0);
-
-/** What an enrolling quote is made over: SHA-256(label || SHA-256(name) || nonce); the name is empty for one of ours. */
-export function enrolmentNonce(platform: string | undefined, nonce: Uint8Array): Uint8Array {
-  return Uint8Array.from(sha256(Buffer.from(LABEL), sha256(Buffer.from(platform ?? '')), nonce));
-}
 
 export class DeviceEnrolment {
   readonly #db: Database;

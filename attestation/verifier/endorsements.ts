@@ -21,7 +21,8 @@ import { appendAudit } from './audit.ts';
 import type { Database } from './database/open.ts';
 import { bumpRevision, Endorsers, Signers } from './endorsers.ts';
 import { VerifierError } from './errors.ts';
-import { type Caller, requireRole } from './tokens.ts';
+import type { Caller } from './roles.ts';
+import { requireRole } from './tokens.ts';
 
 /** Bytes of one document. */
 export const MAX_CORIM = 2 ** 20;

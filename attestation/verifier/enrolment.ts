@@ -11,7 +11,7 @@ import { type Manufacturers, sameKey } from './ek-certificates.ts';
 import { VerifierError } from './errors.ts';
 import { type Credential, makeCredential } from './make-credential.ts';
 import { type EnrolledPlatform, platformName, recordPlatform, refuseTaken } from './platform-record.ts';
-import type { Caller } from './tokens.ts';
+import type { Caller } from './roles.ts';
 import { readAttestationKey, readEndorsementKey } from './tpm-keys.ts';
 import type { TpmPublic } from './tpm-public.ts';
 

@@ -1,11 +1,12 @@
 /** Outcomes of appraisals on record: audit entries and the latest verdict of each platform, a batch at a time. */
 import { sql } from 'kysely';
-import { type AuditEvent, appendAudit, auditEntries } from './audit.ts';
+import { appendAudit } from './audit.ts';
+import { type AuditEvent, auditEntries } from './audit-chain.ts';
 import { recordChanges } from './changes.ts';
 import type { Database } from './database/open.ts';
 import { PREPARED } from './database/prepared.ts';
 import type { Result } from './results.ts';
-import type { Caller } from './tokens.ts';
+import type { Caller } from './roles.ts';
 
 export interface Outcome {
   readonly caller: Caller;

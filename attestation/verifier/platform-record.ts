@@ -8,7 +8,7 @@ import { appendAudit } from './audit.ts';
 import type { Database } from './database/open.ts';
 import type { Schema } from './database/schema.ts';
 import { VerifierError } from './errors.ts';
-import type { Caller } from './tokens.ts';
+import type { Caller } from './roles.ts';
 
 export interface EnrolledPlatform {
   readonly platform: string;

@@ -8,7 +8,7 @@ import { PREPARED } from './database/prepared.ts';
 import type { PlatformTable } from './database/schema.ts';
 import { VerifierError } from './errors.ts';
 import { DEFAULT_REFERENCE } from './references.ts';
-import type { Caller } from './tokens.ts';
+import type { Caller } from './roles.ts';
 
 /** A platform as an appraisal needs it: its keys, its last clock, and the reference values in force for it. */
 export interface KnownPlatform {

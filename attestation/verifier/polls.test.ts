@@ -13,7 +13,7 @@ import { encodeToy, toyFormat } from '../../test/support/toy-evidence.ts';
 import { serveAgent } from '../agent/serve.ts';
 import { VerifierClient } from '../client.ts';
 import { askAgentOver } from './ask-agent.ts';
-import { pollNonce } from './attestations.ts';
+import { pollNonce } from './nonces.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');

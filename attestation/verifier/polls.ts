@@ -7,13 +7,14 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import type { KeyEncryptionKey } from '../broker/kek.ts';
 import type { AskAgent } from './ask-agent.ts';
-import { type Attestations, pollNonce } from './attestations.ts';
+import type { Attestations } from './attestations.ts';
 import { appendAudit } from './audit.ts';
 import { delayAfter, jittered } from './backoff.ts';
 import type { Database } from './database/open.ts';
 import type { PollTable } from './database/schema.ts';
 import { VerifierError } from './errors.ts';
-import type { Caller } from './tokens.ts';
+import { pollNonce } from './nonces.ts';
+import type { Caller } from './roles.ts';
 
 export interface PollInput {
   /** Base URL of the agent. */

@@ -2,7 +2,7 @@
 import { appendAudit } from './audit.ts';
 import type { Database } from './database/open.ts';
 import { VerifierError } from './errors.ts';
-import type { Caller } from './tokens.ts';
+import type { Caller } from './roles.ts';
 
 export interface ReferenceInfo {
   readonly name: string;

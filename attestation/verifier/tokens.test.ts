@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from './database/open.ts';
-import { authenticateToken, type Caller, createToken, requireRole, revokeToken } from './tokens.ts';
+import type { Caller } from './roles.ts';
+import { authenticateToken, createToken, requireRole, revokeToken } from './tokens.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
 const LATER = new Date('2026-01-01T01:00:00Z');

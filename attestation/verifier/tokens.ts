@@ -4,18 +4,7 @@ import { sha256 } from '../broker/kek.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database/open.ts';
 import { VerifierError } from './errors.ts';
-
-/** What a caller may do. `admin` may do everything in its tenant. */
-export const ROLES = ['admin', 'operator', 'auditor', 'broker', 'provisioner', 'enroller', 'attester'] as const;
-export type Role = (typeof ROLES)[number];
-
-/** Who calls, as every handler sees it. */
-export interface Caller {
-  readonly tenant: string;
-  /** For the audit trail: `token:<id>`, `mtls:<subject>`, `oidc:<subject>` or `anonymous`. */
-  readonly actor: string;
-  readonly roles: ReadonlySet<Role>;
-}
+import type { Caller, Role } from './roles.ts';
 
 const TOKEN = /^nxt_([0-9a-f-]{36})_([A-Za-z0-9_-]{43})$/;
 

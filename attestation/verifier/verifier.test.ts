@@ -6,11 +6,11 @@ import { type Authority, authority } from '../../test/support/certificate-author
 import { publicArea, type SoftwareTpm, softwareTpm } from '../../test/support/software-tpm.ts';
 import { encodeToy, toyFormat } from '../../test/support/toy-evidence.ts';
 import { hpkeOpen } from '../broker/hpke.ts';
-import { RELEASE_INFO, releaseUserData } from '../broker/releases.ts';
+import { RELEASE_INFO, releaseUserData } from '../broker/release-binding.ts';
 import { VerifierClient } from '../client.ts';
 import { type PublicJwk, verification } from '../crypto/port.ts';
 import { verifyEarCwt } from '../ear/cwt.ts';
-import { verifyAudit } from './audit.ts';
+import { verifyAudit } from './audit-chain.ts';
 import { ATTRIBUTE } from './tpm-public.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
 

@@ -28,10 +28,11 @@ import { type Job, Jobs } from './jobs.ts';
 import { Platforms } from './platforms.ts';
 import { Polls } from './polls.ts';
 import { References } from './references.ts';
+import type { Role } from './roles.ts';
 import type { Service } from './service.ts';
 import { Sessions } from './sessions.ts';
 import { SigningKeys } from './signing-keys.ts';
-import { createToken, type Role } from './tokens.ts';
+import { createToken } from './tokens.ts';
 import { VERSION } from './version.ts';
 import { Webhooks } from './webhooks.ts';
 

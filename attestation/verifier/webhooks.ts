@@ -10,7 +10,7 @@ import { delayAfter } from './backoff.ts';
 import { type ChangeEvent, changesAfter, latestChange } from './changes.ts';
 import type { Database } from './database/open.ts';
 import { VerifierError } from './errors.ts';
-import type { Caller } from './tokens.ts';
+import type { Caller } from './roles.ts';
 
 const SECRET_BYTES = 32;
 const TIMEOUT_MS = 10_000;

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { VerifierClient } from '../../attestation/client.ts';
 import { SHA256 } from '../../attestation/hash.ts';
-import { verifyAudit } from '../../attestation/verifier/audit.ts';
+import { verifyAudit } from '../../attestation/verifier/audit-chain.ts';
 import { authority, der, issue, newKeys } from '../support/certificate-authority.ts';
 import { base64, corim, type Manifest, signedCorim } from './corim.ts';
 import { corpusBytes, corpusFiles, corpusIsThere, WHY_SKIPPED } from './corpus.ts';

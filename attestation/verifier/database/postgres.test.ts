@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Postgres, postgresPrograms } from '../../../test/support/postgres.ts';
-import { readAudit, verifyAudit } from '../audit.ts';
+import { readAudit } from '../audit.ts';
+import { verifyAudit } from '../audit-chain.ts';
 import { Challenges } from '../challenges.ts';
 import { createToken } from '../tokens.ts';
 import { type Database, openDatabase } from './open.ts';

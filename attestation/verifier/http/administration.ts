@@ -3,8 +3,9 @@ import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { readAudit } from '../audit.ts';
 import { VerifierError } from '../errors.ts';
+import { ROLES } from '../roles.ts';
 import type { Service } from '../service.ts';
-import { createToken, ROLES, revokeToken } from '../tokens.ts';
+import { createToken, revokeToken } from '../tokens.ts';
 import type { App } from './app.ts';
 import { DEFAULT_TENANT } from './authentication.ts';
 

@@ -4,7 +4,8 @@ import type { FastifyRequest } from 'fastify';
 import { createRemoteJWKSet, decodeJwt, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Database } from '../database/open.ts';
 import { VerifierError } from '../errors.ts';
-import { authenticateToken, type Caller, ROLES, type Role } from '../tokens.ts';
+import { type Caller, ROLES, type Role } from '../roles.ts';
+import { authenticateToken } from '../tokens.ts';
 
 export const DEFAULT_TENANT = 'default';
 

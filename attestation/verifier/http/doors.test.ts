@@ -13,7 +13,7 @@ import { type Authority, authority, der } from '../../../test/support/certificat
 import { type SoftwareTpm, softwareTpm } from '../../../test/support/software-tpm.ts';
 import { encodeToy, toyFormat } from '../../../test/support/toy-evidence.ts';
 import { VerifierClient } from '../../client.ts';
-import { boundNonce } from '../attestations.ts';
+import { boundNonce } from '../nonces.ts';
 import { createVerifier, type Verifier } from '../verifier.ts';
 import { runtimeDataDigest } from './kbs.ts';
 

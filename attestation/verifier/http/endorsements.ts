@@ -3,8 +3,8 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { type EndorsementInfo, MAX_CORIM } from '../endorsements.ts';
 import { VerifierError } from '../errors.ts';
+import type { Caller } from '../roles.ts';
 import type { Service } from '../service.ts';
-import type { Caller } from '../tokens.ts';
 import type { App } from './app.ts';
 
 /** Of draft-ietf-rats-corim, and of the documents that are about; whether one is signed, it says itself. */

@@ -13,8 +13,8 @@ import { jweTo, teeKey } from '../../broker/jwe.ts';
 import { sha256 } from '../../broker/kek.ts';
 import { Base64Url, fromBase64Url } from '../bytes.ts';
 import { VerifierError } from '../errors.ts';
+import type { Caller } from '../roles.ts';
 import type { Service } from '../service.ts';
-import type { Caller } from '../tokens.ts';
 import type { App } from './app.ts';
 import { counted } from './metrics.ts';
 
