@@ -29,6 +29,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   seal: async () => (await import('./commands/seal.ts')).sealCommand(),
   unseal: async () => (await import('./commands/seal.ts')).unsealCommand(),
   manifest: async () => (await import('./commands/manifest.ts')).manifestCommand(),
+  release: async () => (await import('./commands/release.ts')).releaseCommand(),
   tpm: async () => (await import('./commands/tpm.ts')).tpmCommand(),
   policy: async () => (await import('./commands/policy.ts')).policyCommand(),
   verifier: async () => (await import('./commands/verifier.ts')).verifierCommand(),

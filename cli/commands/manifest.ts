@@ -1,5 +1,5 @@
 /** `nexus manifest`: sign and read the manifests of trusted partitions. */
-import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { writeFileAtomic } from '../../nexus/host/index.ts';
@@ -7,6 +7,7 @@ import { MANIFEST_NAME, parseManifest, signManifest } from '../../nexus/launch/i
 import { loadMultiboot, MultibootError } from '../../vmm/index.ts';
 import { UsageError } from '../errors.ts';
 import { conclude, examples, withJson } from '../output.ts';
+import { makeSigningKey, readSigningKey } from '../signing-key.ts';
 
 interface SignOptions {
   readonly json?: boolean;
@@ -72,7 +73,7 @@ function signCommand(): Command {
           commandLine: options.commandLine,
           memory,
         };
-        const bytes = signManifest(claims, readSigner(options.key));
+        const bytes = signManifest(claims, readSigningKey(options.key, 'nexus manifest key'));
         const { signer } = parseManifest(bytes); // what was written is what will be read
         writeFileAtomic(options.out, bytes);
         const hex = Buffer.from(signer).toString('hex');
@@ -105,9 +106,7 @@ function keyCommand(): Command {
     .addHelpText('after', examples(['nexus manifest key -o signer.pem', 'keep it: the signer is its identity']))
     .action((options: { json?: boolean; out: string }) =>
       conclude(options.json ?? false, async () => {
-        const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-        const pem = Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' }));
-        writeFileAtomic(options.out, pem, { exclusive: true });
+        makeSigningKey(options.out);
         return { json: { key: options.out }, text: `${options.out}: a new signer` };
       }),
     );
@@ -122,16 +121,6 @@ function checkImage(name: string, image: Uint8Array, commandLine: string, memory
     const hint = 'give a multiboot image, or more --memory: docs/guests.md shows how to build one';
     throw new UsageError('E_IMAGE', `${name} would not start: ${error.message}`, hint);
   }
-}
-
-function readSigner(file: string): KeyObject {
-  try {
-    const key = createPrivateKey(readFileSync(file));
-    if (key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return key;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).syscall !== undefined) throw error;
-  }
-  throw new UsageError('E_KEY', `${file} is not an EC P-256 private key in PEM`, 'make one with `nexus manifest key`');
 }
 
 function wholeNumber(text: string): number {

@@ -22,7 +22,10 @@ export function sealCommand(): Command {
 
 export function unsealCommand(): Command {
   return transform('unseal', 'open a file that `nexus seal` made here', 'blob', [
-    ['nexus unseal token.sealed -o token.txt --state ./state', 'refused after a change of the nexus or of its policy'],
+    [
+      'nexus unseal token.sealed -o token.txt --state ./state',
+      'refused to a build that is no release for this platform',
+    ],
   ]);
 }
 

@@ -6,22 +6,26 @@ import { Command, Option } from 'commander';
 import { Host, type HostEvent, parseHostConfig } from '../../nexus/host/index.ts';
 import { EXIT } from '../errors.ts';
 import { conclude, examples, withJson } from '../output.ts';
+import { readStatement } from './release.ts';
 
 interface Options {
   readonly json?: boolean;
   readonly untilExit?: boolean;
+  readonly release?: string;
 }
 
 export function upCommand(): Command {
   return withJson(new Command('up').description('start a host from host.yaml; Ctrl-C stops it in order'))
     .argument('<host.yaml>', 'the description of the host (docs/host-yaml.md)')
     .addOption(new Option('--until-exit', 'end when every partition has ended'))
+    .addOption(new Option('--release <file>', 'release statement of this build, after an upgrade (docs/release.md)'))
     .addHelpText(
       'after',
       examples(
         ['nexus up host.yaml', "each partition's console appears prefixed by its name"],
         ['nexus up host.yaml --json', 'one JSON event per line instead'],
         ['nexus up host.yaml --until-exit', 'for scripts: exit 1 when a partition crashed'],
+        ['nexus up host.yaml --release nexus.release', 'the first start after an upgrade'],
       ),
     )
     .action((file: string, options: Options) => conclude(options.json ?? false, () => up(file, options)));
@@ -38,12 +42,14 @@ async function up(file: string, options: Options) {
   const ended = new Promise<void>((done) => {
     allEnded = done;
   });
-  const host = await Host.start(config, (event) => {
+  const observe = (event: HostEvent) => {
     print(event);
     if (event.kind !== 'exit') return;
     crashed ||= event.crashed;
     if (--running === 0) allEnded();
-  });
+  };
+  const release = options.release === undefined ? undefined : readStatement(options.release);
+  const host = await Host.start(config, observe, release);
   const interrupted = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   await (options.untilExit ? Promise.race([interrupted, ended]) : interrupted);
   await host.stop();
@@ -63,6 +69,8 @@ function printLine(width: number): (event: HostEvent) => void {
     switch (event.kind) {
       case 'platform':
         line('nexus', `platform up, PCR 17 ${event.pcrs[17] ?? ''}`);
+        if (event.release !== undefined)
+          line('nexus', `sealed anew to this build, a release of version ${event.release}`);
         break;
       case 'verifier-away':
         away = true;

@@ -11,6 +11,7 @@ import {
   type LaunchPolicy,
   launchDigests,
   launchMessage,
+  launchPcr,
   launchPolicyBytes,
   type NexusFile,
   PCR_LAUNCH_POLICY,
@@ -39,6 +40,11 @@ const filesOf = (...rooms: readonly string[]): NexusFile[] =>
     readNexusFiles(`${BUILT}${room}`).map(({ path, content }) => ({ path: `${room}/${path}`, content })),
   );
 
+/** The files that are the nexus, which PCR 17 is the measurement of. */
+const nexusFiles = (): NexusFile[] => readNexusFiles(`${BUILT}nexus`);
+/** The SHA-256 value of PCR 17 whenever this build is launched. */
+export const pcrOfThisBuild = (): Uint8Array => launchPcr(nexusFiles());
+
 /** Boot on a TPM that was just powered on. Returns the event log's bytes. Throws TpmResponseError. */
 export async function measuredBoot(tpm: TpmDevice, client: TpmClient, policy: LaunchPolicy): Promise<Uint8Array> {
   await client.Startup({ startupType: TPM_SU.CLEAR });
@@ -65,7 +71,7 @@ export async function measuredBoot(tpm: TpmDevice, client: TpmClient, policy: La
   for (const pcr of STATIC_PCRS) await measure(pcr, EVENT.SEPARATOR, SEPARATOR);
   await measureFiles(HOST_EVENT.LOADER, filesOf('cli', 'vmm', 'attestation'));
 
-  const nexus = readNexusFiles(`${BUILT}nexus`);
+  const nexus = nexusFiles();
   tpm.hashStart();
   for (const piece of launchMessage(nexus)) tpm.hashData(piece);
   tpm.hashEnd();

@@ -29,6 +29,15 @@ test('images and manifests are looked for before anything starts', () => {
   expect(asked).toEqual(['/etc/vault.elf', '/etc/vault.manifest', '/etc/neighbour.elf']);
 });
 
+test('a release key is a file, by its absolute path', () => {
+  const named = `release-key: keys/release.pub\n${good}`;
+  expect(parseHostConfig(named, '/etc/host.yaml').releaseKey).toBe('/etc/keys/release.pub');
+  expect(parseHostConfig(good, '/etc/host.yaml').releaseKey).toBeUndefined();
+  expect(() => parseHostConfig(named, '/etc/host.yaml', (path) => !path.endsWith('.pub'))).toThrow(
+    '/etc/host.yaml:1:14: "keys/release.pub" is not there; expected a file',
+  );
+});
+
 const refusal = (text: string): string => {
   try {
     parseHostConfig(text, 'host.yaml');

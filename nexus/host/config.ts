@@ -64,6 +64,9 @@ const HostSchema = Type.Object(
         description: '"auto", "v86" or "kvm"',
       }),
     ),
+    'release-key': Type.Optional(
+      Type.String({ minLength: 1, description: 'the path of a release key: an EC P-256 public key in PEM' }),
+    ),
     verifier: Type.Optional(
       Type.Object(
         { url: Type.String({ pattern: '^https?://', description: 'the base URL of a verifier (http or https)' }) },
@@ -88,7 +91,7 @@ const HostSchema = Type.Object(
   },
   {
     additionalProperties: false,
-    description: 'a mapping with state, partitions, and optionally tpm, engine, verifier, channels',
+    description: 'a mapping with state, partitions, and optionally tpm, engine, release-key, verifier, channels',
   },
 );
 
@@ -128,6 +131,8 @@ export interface HostConfig {
   readonly stateDirectory: string;
   readonly tpm: 'embedded';
   readonly engine: 'auto' | 'v86' | 'kvm';
+  /** File of the key whose releases may open this platform's root secret. */
+  readonly releaseKey?: string;
   readonly verifierUrl?: string;
   readonly partitions: readonly PartitionConfig[];
   readonly channels: readonly (readonly [string, string])[];
@@ -135,8 +140,8 @@ export interface HostConfig {
 
 /**
  * Parse and check a host file. Paths in it are relative to the file. Throws HostError E_CONFIG with
- * `FILE:LINE:COLUMN: what stands there, what was expected`, one line per mistake. `isFile` is asked about every image and
- * manifest, by its absolute path.
+ * `FILE:LINE:COLUMN: what stands there, what was expected`, one line per mistake. `isFile` is asked about every image,
+ * manifest and key, by its absolute path.
  */
 export function parseHostConfig(
   text: string,
@@ -210,12 +215,16 @@ export function parseHostConfig(
     });
     if (pair[0] === pair[1]) mistakes.push(`${locate(['channels', index])}: expected two different partitions`);
   });
+  const releaseKey = checked['release-key'];
+  if (releaseKey !== undefined && !isFile(resolve(base, releaseKey)))
+    mistakes.push(`${locate(['release-key'])}: "${releaseKey}" is not there; expected a file`);
   if (mistakes.length > 0) fail(mistakes);
 
   return {
     stateDirectory: resolve(base, checked.state),
     tpm: checked.tpm ?? 'embedded',
     engine: checked.engine ?? 'auto',
+    ...(releaseKey === undefined ? {} : { releaseKey: resolve(base, releaseKey) }),
     ...(checked.verifier ? { verifierUrl: checked.verifier.url } : {}),
     partitions: checked.partitions.map((partition) => partitionConfig(partition, base)),
     channels: (checked.channels ?? []).map((pair) => [pair[0] ?? '', pair[1] ?? ''] as const),

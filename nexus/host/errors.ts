@@ -13,6 +13,14 @@ export type HostErrorCode =
   | 'E_STATE_ROLLED_BACK'
   /** The root secret does not open to this build of the nexus under this launch policy. */
   | 'E_ROOT_SEALED'
+  /** A release statement is not by the key that the platform names, or the platform names none. */
+  | 'E_RELEASE_KEY'
+  /** A release statement is for another build. */
+  | 'E_RELEASE_BUILD'
+  /** A release statement's signature is refused by the TPM. */
+  | 'E_RELEASE_SIGNATURE'
+  /** A release of a later security version has run on this platform. */
+  | 'E_RELEASE_ROLLED_BACK'
   /** The platform TPM refused or failed. */
   | 'E_PLATFORM'
   /** The core refused what the host asked for: a defect or a resource exhausted. */

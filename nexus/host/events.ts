@@ -16,6 +16,8 @@ export interface PlatformEvent {
   readonly ekCertificate: string;
   /** True when this start made the root secret; false when it was unsealed. */
   readonly rootSecretCreated: boolean;
+  /** Security version of the release statement that this start sealed the root secret anew by; absent: none was needed. */
+  readonly release?: number;
   /** SHA-256 of the nexus attestation key (COSE_Key). */
   readonly nexusKey: string;
 }

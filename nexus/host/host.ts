@@ -12,6 +12,7 @@ import { Machine } from './machine.ts';
 import { type HostedPartition, Partition, type PartitionStatus } from './partition.ts';
 import { Platform } from './platform.ts';
 import { Relay } from './relay.ts';
+import { chooseReleaseKey, readReleaseKey } from './release-key.ts';
 import { Restarts } from './restarts.ts';
 import { VerifierLink } from './verifier-link.ts';
 
@@ -38,17 +39,21 @@ export class Host {
 
   /**
    * Power the platform on, launch the nexus, then every partition, sealed before the first one runs. All or nothing:
-   * when a step fails, what was started is stopped. Throws HostError, ManifestError and what the TPM's store throws.
+   * when a step fails, what was started is stopped. `release` is the release statement of this build, for a state that
+   * another build sealed. Throws HostError, ManifestError, ReleaseError and what the TPM's store throws.
    */
-  static async start(config: HostConfig, observe: HostObserver = () => {}): Promise<Host> {
+  static async start(config: HostConfig, observe: HostObserver = () => {}, release?: Uint8Array): Promise<Host> {
     let engine: Engine | undefined;
+    const named = config.releaseKey === undefined ? undefined : readReleaseKey(config.releaseKey);
     const choosePolicy = async (made: LaunchPolicy | undefined): Promise<LaunchPolicy> => {
+      const releaseKey = chooseReleaseKey(named, made);
       // `auto` stays with the engine that this state was made on: another one is another policy, and opens nothing.
       const choice = config.engine === 'auto' ? (made?.engine ?? 'auto') : config.engine;
       ({ engine } = await openEngine(choice));
-      return { allowDebug: false, engine: engine.name };
+      return { allowDebug: false, engine: engine.name, ...(releaseKey !== undefined && { releaseKey }) };
     };
-    const platform = await Platform.open(config.stateDirectory, choosePolicy, observe).catch(async (error: unknown) => {
+    const opening = Platform.open(config.stateDirectory, choosePolicy, observe, release);
+    const platform = await opening.catch(async (error: unknown) => {
       await engine?.close();
       throw error;
     });

@@ -1,4 +1,5 @@
 /** A host: platform TPM, core, engine and partitions together. */
+export { pcrOfThisBuild } from './boot.ts';
 export * from './config.ts';
 export { ConsoleHub, partitionConsole } from './console.ts';
 export { askHost } from './control.ts';

@@ -1,9 +1,7 @@
 /** A counter of the platform TPM's NV memory: it never falls, and outlives whatever a root does to files. */
-import { nvAttributes, TPM_ALG, TPM_RH, TPMA_NV, type TpmClient, TpmResponseError } from '../../tpm/index.ts';
+import { nvAttributes, TPM_ALG, TPM_RC, TPM_RH, TPMA_NV, type TpmClient } from '../../tpm/index.ts';
+import { isRefusal } from './tpm-refusal.ts';
 
-/** TPM_RC_HANDLE without its handle number. */
-const RC_HANDLE = 0x08b;
-const RC_FORMAT_ONE = 0x0bf;
 const EMPTY = new Uint8Array();
 const SIZE = 8;
 const ATTRIBUTES = nvAttributes('COUNTER', TPMA_NV.OWNERWRITE, TPMA_NV.OWNERREAD, TPMA_NV.AUTHREAD, TPMA_NV.NO_DA);
@@ -40,7 +38,7 @@ export class NvCounter {
       await this.client.NV_ReadPublic({ nvIndex: this.nvIndex });
       return true;
     } catch (error) {
-      if (error instanceof TpmResponseError && (error.code & RC_FORMAT_ONE) === RC_HANDLE) return false;
+      if (isRefusal(error, TPM_RC.HANDLE)) return false;
       throw error;
     }
   }

@@ -14,13 +14,12 @@ import {
   signEat,
   VerifierClient,
 } from '../../attestation/index.ts';
-import { decode, encode, TPM_ALG, TPM_SU, TPMT_PUBLIC, TPMT_SIGNATURE, type Tpm, TpmClient } from '../../tpm/index.ts';
+import { encode, TPM_ALG, TPM_SU, TPMT_PUBLIC, TPMT_SIGNATURE, type Tpm, TpmClient } from '../../tpm/index.ts';
 import { BLOCK_SIZE, type FreshnessCounter, SealedVolume } from '../../vmm/index.ts';
 import type { LaunchPolicy } from '../launch/index.ts';
 import {
-  NexusKeys,
+  type NexusKeys,
   type PartitionPurpose,
-  ROOT_SECRET_SIZE,
   ServiceError,
   type ServicePlatform,
   sealToPlatform,
@@ -34,15 +33,9 @@ import { HostError } from './errors.ts';
 import type { HostObserver } from './events.ts';
 import { openState, writeFileAtomic } from './files.ts';
 import { NvCounter } from './nv-counter.ts';
-import {
-  activateCredential,
-  attestationKey,
-  type LoadedKey,
-  sealRoot,
-  sha256Hex,
-  storageKey,
-  unsealRoot,
-} from './platform-keys.ts';
+import { activateCredential, attestationKey, type LoadedKey, sha256Hex, storageKey } from './platform-keys.ts';
+import { createRoot, openRoot, standingRelease } from './root-opening.ts';
+import { RootSecret } from './root-secret.ts';
 import { HostStore } from './store.ts';
 import { authorityOfNexus, openManufactured, partitionOwner, readEkCertificate } from './tpms.ts';
 import { Turn } from './turn.ts';
@@ -56,6 +49,7 @@ const COUNTER_FRESHNESS = 0x01804e59;
 /** Largest TPM2_GetRandom that every TPM serves. */
 const RANDOM_CHUNK = 32;
 const EMPTY = new Uint8Array();
+
 interface Parts {
   readonly stateDirectory: string;
   readonly tpm: Tpm;
@@ -97,13 +91,16 @@ export class Platform implements ServicePlatform {
 
   /**
    * Manufacture the platform in an empty state directory, or open what is there; boot, measured; launch the nexus; open
-   * the root secret. `choosePolicy` is told the policy that the state was made under, if there is one. Throws HostError E_ROOT_SEALED,
-   * E_STATE_ROLLED_BACK, TpmResponseError, and the store's errors (locked, corrupted).
+   * the root secret. `choosePolicy` is told the policy that the state was made under, if there is one. `statement` is
+   * the release statement of this build (docs/release.md); without one, `nexus.release` in the state directory is taken
+   * where the root secret does not open otherwise. Throws HostError E_ROOT_SEALED, E_RELEASE_*, E_STATE_ROLLED_BACK,
+   * ReleaseError, TpmResponseError, and the store's errors (locked, corrupted).
    */
   static async open(
     stateDirectory: string,
     choosePolicy: (made: LaunchPolicy | undefined) => LaunchPolicy | Promise<LaunchPolicy>,
     observe: HostObserver,
+    statement?: Uint8Array,
   ): Promise<Platform> {
     mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
     const store = new HostStore(await openState(join(stateDirectory, 'nexus')));
@@ -122,9 +119,14 @@ export class Platform implements ServicePlatform {
       const storage = await storageKey(client);
       const sealed = store.sealedRoot();
       const freshness = await NvCounter.open(client, COUNTER_FRESHNESS);
-      const keys = sealed
-        ? new NexusKeys(await unsealRoot(client, storage, sealed, (bytes) => decode(TPMT_PUBLIC, bytes)))
-        : await createRoot(client, storage, store, policy, freshness);
+      const root = await RootSecret.of(client, storage, policy);
+      const given = statement && root.admit(statement);
+      const { keys, svn, release } = sealed
+        ? await openRoot(root, store, sealed, given, () => standingRelease(stateDirectory, root))
+        : await createRoot(client, root, store, policy, freshness, given);
+      opened.unshift(async () => keys.destroy());
+      // What was opened, and would open again, is on the disk: only now does the platform forget what is older.
+      await root.raise(svn);
       await client.FlushContext({ flushHandle: storage.handle });
       const ak = await attestationKey(client);
       const counters = await Counters.open(store, keys.counterKey(), freshness);
@@ -139,6 +141,7 @@ export class Platform implements ServicePlatform {
         boots: Number(await boots.read()),
         ekCertificate: sha256Hex(await platform.ekCertificate()),
         rootSecretCreated: sealed === undefined,
+        ...(release && { release: release.svn }),
         nexusKey: sha256Hex(platform.nexusKey),
       });
       return platform;
@@ -315,21 +318,6 @@ export class Platform implements ServicePlatform {
   private ekCertificate(): Promise<Uint8Array> {
     return readEkCertificate(this.client);
   }
-}
-
-async function createRoot(
-  client: TpmClient,
-  storage: LoadedKey,
-  store: HostStore,
-  policy: LaunchPolicy,
-  freshness: NvCounter,
-): Promise<NexusKeys> {
-  const { randomBytes } = await client.GetRandom({ bytesRequested: ROOT_SECRET_SIZE });
-  const root = Uint8Array.from(randomBytes);
-  const keys = new NexusKeys(root);
-  const counters = await Counters.first(keys.counterKey(), freshness);
-  await store.putSealedRoot(await sealRoot(client, storage, root), policy, counters);
-  return keys;
 }
 
 function pem(der: Uint8Array): string {

@@ -2,3 +2,5 @@
 export * from './late-launch.ts';
 export * from './manifest.ts';
 export * from './measurement.ts';
+export * from './release.ts';
+export * from './root-policy.ts';

@@ -62,6 +62,9 @@ test('every field of the launch policy is in its bytes', () => {
     launchPolicyBytes({ allowDebug: false, engine: 'v86' }),
     launchPolicyBytes({ allowDebug: true, engine: 'v86' }),
     launchPolicyBytes({ allowDebug: false, engine: 'kvm' }),
+    launchPolicyBytes({ allowDebug: false, engine: 'v86', releaseKey: '000b01' }),
+    launchPolicyBytes({ allowDebug: false, engine: 'v86', releaseKey: '000b02' }),
   ];
-  expect(new Set(bytes.map((b) => Buffer.from(b).toString())).size).toBe(3);
+  expect(new Set(bytes.map((b) => Buffer.from(b).toString())).size).toBe(5);
+  expect(Buffer.from(bytes[0] ?? []).toString()).toBe('{"allowDebug":false,"engine":"v86","version":1}');
 });

@@ -51,15 +51,24 @@ export function launchDigests(files: readonly NexusFile[], hashes: readonly stri
   return new Map([...contexts].map(([name, context]) => [name, new Uint8Array(context.digest())]));
 }
 
+/** The SHA-256 value of PCR 17 after these files were launched: their digest, extended once into the zeroed register. */
+export function launchPcr(files: readonly NexusFile[]): Uint8Array {
+  const digest = launchDigests(files, ['sha256']).get('sha256') ?? new Uint8Array();
+  return Uint8Array.from(createHash('sha256').update(new Uint8Array(32)).update(digest).digest());
+}
+
 /** What the launch policy says; measured into PCR 18 as its canonical text. */
 export interface LaunchPolicy {
   /** Whether partitions whose manifest sets the debug flag may run. */
   readonly allowDebug: boolean;
   /** The engine that executes partitions. */
   readonly engine: 'v86' | 'kvm';
+  /** TPM name (hexadecimal) of the key whose releases may open this platform's root secret; absent: this build alone. */
+  readonly releaseKey?: string;
 }
 
 /** The bytes of a launch policy that PCR 18 is extended with: JSON with sorted keys and a version. */
 export function launchPolicyBytes(policy: LaunchPolicy): Uint8Array {
-  return Buffer.from(JSON.stringify({ allowDebug: policy.allowDebug, engine: policy.engine, version: 1 }));
+  const { allowDebug, engine, releaseKey } = policy; // JSON leaves out what is undefined
+  return Buffer.from(JSON.stringify({ allowDebug, engine, releaseKey, version: 1 }));
 }
