@@ -200,6 +200,16 @@ describe('kill -9 in an upgrade', () => {
   });
 });
 
+test('the first command on a state directory chooses its release key', () => {
+  rmSync(inDirectory('state'), { recursive: true });
+  const attest = ['attest', '--state', 'state', '--ak-out', 'ak.pub', '--release-key', 'release-key.pem.pub'];
+  expect(nexus('first', ...attest).stderr).toMatch(/made a new platform in state.*and its releases/);
+  const refusedKey = refusal('first', ...attest.slice(0, -1), 'release-key.pem');
+  expect(refusedKey).toMatchObject({ status: 2, code: 'E_CONFIG' });
+  expect(up('first').rootSecretCreated).toBe(false);
+  expect(up('second', '--release', release('second', 1))).toMatchObject({ rootSecretCreated: false, release: 1 });
+});
+
 describe('a platform without a release key', () => {
   test('opens to its build alone, takes no release, and no key later', () => {
     rmSync(inDirectory('state'), { recursive: true });

@@ -20,6 +20,7 @@ interface Options {
   readonly verifier?: string;
   readonly guest?: string;
   readonly guestEvidence?: string;
+  readonly releaseKey?: string;
 }
 
 export function attestCommand(): Command {
@@ -37,6 +38,7 @@ export function attestCommand(): Command {
         .default([])
         .argParser((file: string, files: readonly string[]) => [...files, file]),
     )
+    .addOption(new Option('--release-key <file>', 'for a platform that this makes: its release key (docs/release.md)'))
     .addHelpText(
       'after',
       examples(
@@ -48,18 +50,21 @@ export function attestCommand(): Command {
     .action((options: Options) => conclude(options.json ?? false, () => attest(options)));
 }
 
+type Asked = (method: string, parameters?: unknown) => Promise<unknown>;
+
 async function attest(options: Options) {
   if (options.verifier !== undefined) httpUrl('--verifier', options.verifier);
+  const asked: Asked = (method, parameters) => ask(options.state, method, parameters, options.releaseKey);
   const written: string[] = [];
   if (options.akOut !== undefined) {
-    writeFileAtomic(options.akOut, Buffer.from((await ask(options.state, 'attestationKey')) as string, 'hex'));
+    writeFileAtomic(options.akOut, Buffer.from((await asked('attestationKey')) as string, 'hex'));
     written.push(options.akOut);
   }
   if (options.manifest.length > 0 && options.referenceOut === undefined) {
     throw new UsageError('E_USAGE', '--manifest is for --reference-out', 'say where the reference values go');
   }
   if (options.referenceOut !== undefined) {
-    const pcrs = (await ask(options.state, 'pcrs')) as Record<string, string>;
+    const pcrs = (await asked('pcrs')) as Record<string, string>;
     const reference = {
       pcrs: Object.fromEntries(Object.entries(pcrs).map(([index, value]) => [index, [value]])),
       partitions: options.manifest.map(trustedCode),
@@ -75,11 +80,11 @@ async function attest(options: Options) {
         'ask the relying party for its nonce',
       );
     }
-    const evidence = Buffer.from((await ask(options.state, 'attest', { nonce: options.nonce })) as string, 'hex');
+    const evidence = Buffer.from((await asked('attest', { nonce: options.nonce })) as string, 'hex');
     writeFileAtomic(options.out, options.guest === undefined ? evidence : await withGuest(evidence, options));
     written.push(options.out);
   }
-  if (options.verifier !== undefined) return verdict(options.state, options.verifier);
+  if (options.verifier !== undefined) return verdict(asked, options.verifier);
   if (written.length === 0) {
     throw new UsageError(
       'E_USAGE',
@@ -108,11 +113,11 @@ async function withGuest(host: Uint8Array, { state, guest: name, guestEvidence }
   });
 }
 
-async function verdict(state: string, url: string) {
+async function verdict(asked: Asked, url: string) {
   const client = new VerifierClient(url);
-  const platform = (await ask(state, 'enrol', { verifier: url })) as string;
+  const platform = (await asked('enrol', { verifier: url })) as string;
   const { id, nonce } = await client.challenge();
-  const evidence = (await ask(state, 'attest', { nonce: Buffer.from(nonce).toString('hex') })) as string;
+  const evidence = (await asked('attest', { nonce: Buffer.from(nonce).toString('hex') })) as string;
   const reply = await client.attest(id, Buffer.from(evidence, 'hex'));
   const rows = reply.checks.map(({ name, passed, detail }) => [passed ? 'ok' : 'FAILED', name, detail ?? '']);
   return {

@@ -3,7 +3,7 @@
  * TPM that only rises (`LEAST_SVN` in nexus/launch/root-policy.ts).
  */
 import { TPM_RC, TPM_RH, type TpmClient } from '../../tpm/index.ts';
-import { LEAST_SVN, LEAST_SVN_NAME, SVN_MAX, svnBits } from '../launch/index.ts';
+import { LEAST_SVN, LEAST_SVN_NAME, svnBits } from '../launch/index.ts';
 import { HostError } from './errors.ts';
 import { isRefusal } from './tpm-refusal.ts';
 
@@ -36,12 +36,10 @@ export class LeastSvn {
     throw new HostError('E_PLATFORM', `NV index ${index} of the platform TPM is not the nexus's`, remedy);
   }
 
-  /** The least version that is not below it; above `SVN_MAX` when somebody set bits that no release has. */
+  /** The least version that opens the root secret: as many as the highest bit that is set says. */
   async read(): Promise<number> {
     const bits = await this.bits();
-    let svn = 0;
-    while (svn <= SVN_MAX && bits > svnBits(svn)) svn += 1;
-    return svn;
+    return bits === 0n ? 0 : bits.toString(2).length;
   }
 
   /** Durable when it resolves. */
