@@ -35,6 +35,7 @@ export * from './eventlog/secure-boot.ts';
 export * from './eventlog/typed.ts';
 export * from './eventlog/windows.ts';
 export { decodeEvidence, EVIDENCE_MEDIA_TYPE, type Evidence, EvidenceError, quoteBinding } from './evidence.ts';
+export * from './freshness.ts';
 export * from './ima/boot-aggregate.ts';
 export * from './ima/increment.ts';
 export * from './ima/keyrings.ts';

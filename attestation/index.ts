@@ -39,6 +39,7 @@ export {
   type PlatformEvidence,
   quoteBinding,
 } from './evidence.ts';
+export * from './freshness.ts';
 export * from './guest/appraise.ts';
 export * from './guest/enrol.ts';
 export * from './guest/evidence.ts';

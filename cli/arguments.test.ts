@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { existing, programPath, readAtMost } from './arguments.ts';
+import { duration, existing, programPath, readAtMost } from './arguments.ts';
 
 describe('arguments that name files', () => {
   let directory: string;
@@ -36,4 +36,11 @@ describe('arguments that name files', () => {
       expect(() => programPath(absent)).toThrow(expect.objectContaining({ code: 'E_USAGE_PROGRAM' }));
     }
   });
+});
+
+test('lengths of time have a unit', () => {
+  expect(['90s', '10m', '2h', '1d'].map((text) => duration('--age', text))).toEqual([90, 600, 7_200, 86_400]);
+  for (const wrong of ['', '10', 'm', '-1s', '1.5h', '9999999s', '10 m']) {
+    expect(() => duration('--age', wrong)).toThrow(expect.objectContaining({ code: 'E_USAGE_DURATION' }));
+  }
 });

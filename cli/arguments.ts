@@ -17,6 +17,16 @@ export function wholeNumber(option: string, text: string, least: number, most: n
   );
 }
 
+const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
+
+/** A length of time, as `90s`, `10m`, `2h` or `1d`; in seconds. Throws `UsageError` `E_USAGE_DURATION`. */
+export function duration(option: string, text: string): number {
+  const [, digits, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  // The expression has no other units.
+  if (digits !== undefined) return Number(digits) * SECONDS[unit as keyof typeof SECONDS];
+  throw new UsageError('E_USAGE_DURATION', `${option} ${text} is not a length of time.`, `Example: ${option} 10m`);
+}
+
 /** A TCP port. Throws `UsageError` `E_USAGE_PORT`. */
 export function port(option: string, text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);

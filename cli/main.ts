@@ -7,6 +7,8 @@ import { examples } from './output.ts';
 
 const program = new Command('nexus')
   .description('A secure-partition trusted computing base: measured launch, trusted partitions, sealing, attestation.')
+  // A part of a command has options of its own, whatever the command's are called.
+  .enablePositionalOptions()
   .addHelpText(
     'after',
     examples(

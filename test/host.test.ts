@@ -160,6 +160,9 @@ describe('sealing and attesting by command', () => {
     const other = verify(nonce.replace('00', '01'));
     expect(other.status).toBe(1);
     expect(other.stdout).toContain('quote-binding');
+    // A platform alone does not say what it was asked.
+    const without = nexus('attest', 'verify', 'evidence.cbor', '--ak', 'ak.pub', '--reference', 'ref.json');
+    expect(without).toMatchObject({ status: 2, stderr: expect.stringContaining('E_NONCE') });
   });
 });
 

@@ -8,6 +8,7 @@ import { httpUrl } from '../arguments.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { conclude, examples, table, withJson } from '../output.ts';
 import { ask } from '../platform.ts';
+import { verifyCommand } from './verify.ts';
 
 interface Options {
   readonly json?: boolean;
@@ -47,7 +48,9 @@ export function attestCommand(): Command {
         ['nexus attest --reference-out ref.json --manifest vault.manifest', 'record this platform as the reference'],
       ),
     )
-    .action((options: Options) => conclude(options.json ?? false, () => attest(options)));
+    .action((options: Options) => conclude(options.json ?? false, () => attest(options)))
+    .enablePositionalOptions()
+    .addCommand(verifyCommand());
 }
 
 type Asked = (method: string, parameters?: unknown) => Promise<unknown>;
