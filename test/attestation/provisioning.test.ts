@@ -218,6 +218,20 @@ describe('provisioning', () => {
     await db.deleteFrom('endorsement').where('id', 'in', ids).execute();
   });
 
+  test('is described by the schemas that check it', async () => {
+    const { paths } = (await (await fetch(`${host.base}/openapi.json`)).json()) as {
+      paths: Record<string, { post: { requestBody: { content: object } } }>;
+    };
+    for (const path of ['/v1/endorsements', '/endorsement-provisioning/v1/submit']) {
+      expect(Object.keys(paths[path]?.post.requestBody.content ?? {})).toEqual([
+        'application/rim+cbor',
+        'application/rim+cose',
+        'application/corim-unsigned+cbor',
+        'application/corim-signed+cbor',
+      ]);
+    }
+  });
+
   test('is per tenant', async () => {
     const token = (await (
       await fetch(`${host.base}/v1/tokens`, {

@@ -15,6 +15,18 @@ export const CORIM_TYPES = [
   'application/corim-signed+cbor',
 ] as const;
 
+/** A request's body that is one, for the schema of a route. */
+export const CorimBody = {
+  content: Object.fromEntries(
+    CORIM_TYPES.map((type) => [
+      type,
+      {
+        schema: Type.Unsafe<Buffer>({ description: 'the document as it stands', contentMediaType: 'application/cbor' }),
+      },
+    ]),
+  ),
+};
+
 const Time = Type.String({ format: 'date-time' });
 const MaybeTime = Type.Union([Time, Type.Null()]);
 const MaybeText = Type.Union([Type.String(), Type.Null()]);
@@ -106,7 +118,7 @@ export function endorsementRoutes(app: App, service: Service): void {
       schema: {
         summary: 'Provision a CoRIM: signed by a registered endorser; unsigned by an operator only',
         tags: TAGS,
-        consumes: [...CORIM_TYPES],
+        body: CorimBody,
         response: { 200: Endorsement, 201: Endorsement },
       },
     },

@@ -5,7 +5,7 @@
 import type { Service } from '../service.ts';
 import { VERSION } from '../version.ts';
 import type { App } from './app.ts';
-import { CORIM_TYPES, provision } from './endorsements.ts';
+import { CORIM_TYPES, CorimBody, provision } from './endorsements.ts';
 
 const SESSION_TYPE = 'application/vnd.veraison.provisioning-session+json';
 const DISCOVERY_TYPE = 'application/vnd.veraison.discovery+json';
@@ -17,7 +17,7 @@ export function veraisonProvisioningRoutes(app: App, service: Service): void {
     SUBMIT,
     {
       config: { roles: ['provisioner', 'operator'] },
-      schema: { summary: 'Provision a CoRIM', tags: TAGS, consumes: [...CORIM_TYPES] },
+      schema: { summary: 'Provision a CoRIM', tags: TAGS, body: CorimBody },
     },
     async (request, reply) => {
       await provision(service, request);
