@@ -7,9 +7,9 @@
  * between. Those that held a secret are cleared after use.
  */
 
-import { copyOf } from '../structures/codec.ts';
 import { DIGEST_SIZE, TPM_ALG, TPM_ECC, TPM_RC } from '../structures/constants.ts';
 import { TpmError } from '../structures/errors.ts';
+import { copyOf } from '../structures/octets.ts';
 import { modPow } from './bigint.ts';
 import { fromBigInt, toBigInt } from './bytes.ts';
 import { CURVES } from './curves.ts';

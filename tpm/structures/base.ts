@@ -7,7 +7,6 @@ import {
   type Infer,
   list,
   oneOf,
-  type Reader,
   type Schema,
   struct,
   tagged,
@@ -15,7 +14,6 @@ import {
   u16,
   u32,
   u64,
-  type Writer,
   yesNo,
 } from './codec.ts';
 import {
@@ -33,6 +31,7 @@ import {
   TPM_SU,
 } from './constants.ts';
 import { TpmError } from './errors.ts';
+import type { Reader, Writer } from './octets.ts';
 
 /** TPM_HANDLE: any 32-bit number; commands declare which kinds they take. */
 export const TPM_HANDLE = u32;

@@ -8,3 +8,4 @@ export * from './errors.ts';
 export * from './names.ts';
 export * from './nv.ts';
 export * from './objects.ts';
+export * from './octets.ts';
