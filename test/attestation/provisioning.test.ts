@@ -183,6 +183,10 @@ describe('provisioning', () => {
     ['no value of a machine', corim({})],
     ['a register that no TPM has', corim({ registers: { 24: [none] } })],
     ['nested without end', new Uint8Array(100_000).fill(0x81)],
+    [
+      'a bignum of a mebibyte',
+      Buffer.concat([Uint8Array.of(0xc2, 0x5a, 0, 0x0f, 0xff, 0xf0), new Uint8Array(0xffff0)]),
+    ],
     ['an array of 2^32 items', Uint8Array.of(0xd9, 0x01, 0xf5, 0x9a, 0xff, 0xff, 0xff, 0xff)],
   ])('refuses %s', async (_name, bytes) => {
     await expect(host.admin.provision(bytes)).rejects.toMatchObject({ code: 'endorsement-malformed', status: 400 });
